@@ -1,0 +1,2 @@
+//! Figway.
+fn main() {}
