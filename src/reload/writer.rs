@@ -1,0 +1,113 @@
+//! Writes flag files the way a careful person would: comments kept, every change recorded.
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::types::{FlagKey, Revision};
+
+/// A wanted change of one flag.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Which flag.
+    pub key: FlagKey,
+    /// New values by key of the flag's definition (`percent`, `stage`, `killed`, `rules`, …); `null` removes.
+    pub changes: serde_json::Map<String, serde_json::Value>,
+    /// Why; never empty.
+    pub reason: String,
+    /// Who, from the admin token, or `anonymous`.
+    pub actor: String,
+    /// The revision that the caller has seen.
+    pub if_match: Revision,
+}
+
+/// One line of a flag's history.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct HistoryEntry {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// Which flag.
+    pub key: FlagKey,
+    /// Revision that resulted.
+    pub revision: Revision,
+    /// The definition before, as JSON; null if the flag is new.
+    pub before: serde_json::Value,
+    /// The definition after, as JSON; null if the flag is gone.
+    pub after: serde_json::Value,
+    /// The entry that this one undoes, if any.
+    pub undoes: Option<Revision>,
+}
+
+/// A change that is written, published and recorded.
+#[derive(Debug, Clone)]
+pub struct Changed {
+    /// The revision that carries it.
+    pub revision: Revision,
+    /// The flag's definition now, as JSON.
+    pub flag: serde_json::Value,
+}
+
+/// Why a change was not made; nothing was written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ChangeError {
+    /// No such flag.
+    #[error("there is no flag {0:?}")]
+    NotFound(FlagKey),
+    /// Somebody else changed this flag after the revision that the caller saw.
+    #[error("flag changed at revision {}; you saw an older one", .current)]
+    Stale {
+        /// Revision now.
+        current: Revision,
+        /// The winner's change.
+        winner: Option<Box<HistoryEntry>>,
+    },
+    /// The new definition is not valid; one message a problem.
+    #[error("{}", .0.join("; "))]
+    Invalid(Vec<String>),
+    /// The file is read-only or a symbolic link, or the folder's files are invalid at the moment.
+    #[error("{0}")]
+    Conflict(String),
+    /// The disk failed.
+    #[error("{0}")]
+    Io(String),
+}
+
+/// Changes flags in their files.
+#[derive(Debug)]
+pub struct FlagWriter {}
+
+impl FlagWriter {
+    /// Writes, reloads, publishes and records one change; returns when it is in effect.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; nothing was written then.
+    pub async fn change(self: Arc<Self>, change: Change) -> Result<Changed, ChangeError> {
+        let _ = change;
+        todo!()
+    }
+
+    /// Takes the last change of a flag back, as a new change.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; nothing was written then.
+    pub async fn undo(
+        self: Arc<Self>,
+        key: FlagKey,
+        reason: String,
+        actor: String,
+        if_match: Revision,
+    ) -> Result<Changed, ChangeError> {
+        let _ = (key, reason, actor, if_match);
+        todo!()
+    }
+
+    /// History of a flag, newest first.
+    #[must_use]
+    pub fn history(&self, key: &FlagKey) -> Vec<HistoryEntry> {
+        let _ = key;
+        todo!()
+    }
+}

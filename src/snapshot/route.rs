@@ -1,0 +1,106 @@
+//! A route: which requests, who may, and where they go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Backend, Timeouts};
+use crate::flags::Flag;
+use crate::types::RouteName;
+
+/// A compiled route.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name.
+    pub name: RouteName,
+    /// The template, for people and metrics.
+    pub path: String,
+    /// Upper-case methods; empty means any.
+    pub methods: Vec<String>,
+    /// Host without port, or any.
+    pub host: Option<String>,
+    /// Whether callers must prove who they are.
+    pub auth: AuthMode,
+    /// Where matching requests go.
+    pub target: Target,
+    /// Cross-origin rules, if any.
+    pub cors: Option<Cors>,
+    /// Encoded slashes and backslashes are accepted (and forwarded as they are).
+    pub allow_encoded_slash: bool,
+    /// Largest request body in bytes; the server's limit unless set.
+    pub max_body: u64,
+    /// More tries for idempotent methods on 502, 503, 504 or a lost connection; 0 by default.
+    pub retries: u32,
+    /// Overrides of the backend's timeouts.
+    pub timeouts: TimeoutOverrides,
+}
+
+/// What a route sets instead of its backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TimeoutOverrides {
+    /// See [`Timeouts::connect`].
+    pub connect: Option<Duration>,
+    /// See [`Timeouts::response`].
+    pub response: Option<Duration>,
+    /// See [`Timeouts::request`].
+    pub request: Option<Duration>,
+    /// See [`Timeouts::idle`].
+    pub idle: Option<Duration>,
+}
+
+impl TimeoutOverrides {
+    /// The backend's timeouts with this route's overrides.
+    #[must_use]
+    pub fn over(&self, backend: &Timeouts) -> Timeouts {
+        Timeouts {
+            connect: self.connect.unwrap_or(backend.connect),
+            response: self.response.unwrap_or(backend.response),
+            request: self.request.unwrap_or(backend.request),
+            idle: self.idle.unwrap_or(backend.idle),
+        }
+    }
+}
+
+/// Whether callers must prove who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMode {
+    /// A valid token, else 401.
+    Required,
+    /// Verified if present; a bad one is 401 all the same.
+    Optional,
+    /// Not looked at.
+    None,
+}
+
+/// Where a route's requests go.
+#[derive(Debug)]
+pub enum Target {
+    /// Always to one backend.
+    Backend(Arc<Backend>),
+    /// As a flag says.
+    Flagged {
+        /// The flag, compiled into this very snapshot.
+        flag: Arc<Flag>,
+        /// One per variant of the flag, in the order of [`Flag::variants`]; `None` only for a
+        /// variant that can no longer be served (the legacy side of a retired migration).
+        backends: Vec<Option<Arc<Backend>>>,
+    },
+    /// The payment distributor.
+    Payments,
+}
+
+/// Cross-origin rules of a route (the Fetch standard).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cors {
+    /// Exact origins, or `*`.
+    pub origins: Vec<String>,
+    /// Methods a preflight is told; the route's own unless set.
+    pub methods: Vec<String>,
+    /// Request headers a preflight is told (lower case).
+    pub headers: Vec<String>,
+    /// Response headers a page may read.
+    pub expose: Vec<String>,
+    /// Cookies and Authorization may be sent; not together with `*`.
+    pub credentials: bool,
+    /// How long a preflight's answer may be kept (10 min).
+    pub max_age: Duration,
+}
