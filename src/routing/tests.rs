@@ -268,8 +268,11 @@ fn takes(spec: &RouteSpec, method: &str) -> bool {
     spec.methods.is_empty() || named(method) || (method == "HEAD" && named("GET"))
 }
 
+/// Any host, the template's rank, any method: in this order, the least is the most specific.
+type Rank = (bool, Vec<u8>, bool);
+
 /// The routes that a request could go to by the rules of this module's head, with what ranks them, most specific first.
-fn candidates(specs: &[RouteSpec], host: &str, path: &str) -> Vec<((bool, Vec<u8>, bool), usize)> {
+fn candidates(specs: &[RouteSpec], host: &str, path: &str) -> Vec<(Rank, usize)> {
     let fitting = specs.iter().enumerate().filter(|(_, spec)| spec.host.as_deref().is_none_or(|known| known == host));
     let ranked =
         fitting.filter_map(|(at, spec)| Some(((spec.host.is_none(), rank(spec, path)?, spec.methods.is_empty()), at)));
@@ -285,8 +288,11 @@ fn by_the_rules(specs: &[RouteSpec], host: &str, path: &str, method: &str) -> Op
     Some((*taker, candidates.iter().filter(|(passed, _)| passed < rank).map(|&(_, at)| at).collect()))
 }
 
+/// What was wrong, and with which specs.
+type Refused = (Conflict, Vec<RouteSpec>);
+
 /// Takes out what can't stand beside the others, until the rest is a valid table.
-fn valid_part(routes: &[String]) -> (RouteTable, Vec<RouteSpec>, Vec<(Conflict, Vec<RouteSpec>)>) {
+fn valid_part(routes: &[String]) -> (RouteTable, Vec<RouteSpec>, Vec<Refused>) {
     let mut specs = specs(&routes.iter().map(String::as_str).collect::<Vec<_>>());
     let mut refused = vec![];
     loop {
