@@ -1,7 +1,12 @@
 //! The payment distributor: several providers, one ledger, never two charges.
 
 pub mod adapter;
+mod card_numbers;
+mod id;
+mod idempotency;
+mod json;
 mod money;
+mod request;
 mod settings;
 mod verdict;
 

@@ -170,21 +170,16 @@ impl BaseUrl {
         if uri.query().is_some() {
             return Err(BaseUrlError::Extra(text.into(), "a query"));
         }
-        let port = match (authority.port(), authority.port_u16()) {
-            (None, _) => {
-                if https {
-                    443
-                } else {
-                    80
-                }
-            }
-            (Some(_), Some(port)) if port != 0 => port,
-            _ => return Err(BaseUrlError::NotAUrl(text.into())),
-        };
         let host = authority.host();
-        if host.is_empty() {
+        // The `http` crate takes a port over 65,535 for no port at all.
+        let port = match authority.as_str().strip_prefix(host) {
+            Some("") => Some(if https { 443 } else { 80 }),
+            Some(rest) => rest.strip_prefix(':').and_then(|port| port.parse().ok()).filter(|port| *port != 0),
+            None => None,
+        };
+        let (false, Some(port)) = (host.is_empty(), port) else {
             return Err(BaseUrlError::NotAUrl(text.into()));
-        }
+        };
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         Ok(Self { https, host: host.into(), port, prefix: uri.path().trim_end_matches('/').into() })
     }
