@@ -176,3 +176,19 @@ impl Authenticator {
         todo!()
     }
 }
+
+/// Reads a bearer token out of an `Authorization` value; another scheme is no bearer token.
+///
+/// # Errors
+/// A `Bearer` without a usable token.
+pub fn bearer(value: &[u8]) -> Result<Option<&str>, AuthError> {
+    let _ = value;
+    todo!()
+}
+
+/// The `WWW-Authenticate` value that goes with a refusal (RFC 6750, section 3).
+#[must_use]
+pub fn challenge(realm: &str, error: Option<&AuthError>) -> String {
+    let _ = (realm, error);
+    todo!()
+}
