@@ -16,13 +16,12 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http_body::Frame;
+use hyper::body::Frame;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::access::{self, Call, Ends};
 use super::answer::Refusal;
-use super::flag_view::definition;
 use super::serve::Ending;
 use super::{AdminState, request, snapshot};
 use crate::problem::Code;
@@ -162,8 +161,8 @@ fn flag_events(before: &Snapshot, after: &Snapshot) -> String {
         let data = json!({
             "key": key,
             "revision": after.revision,
-            "before": was.map(|flag| definition(flag)),
-            "after": is.map(|flag| definition(flag)),
+            "before": was.map(|flag| flag.to_json()),
+            "after": is.map(|flag| flag.to_json()),
         });
         text.push_str(&event("flag", &data));
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::AdminState;
 use super::answer::{self, Refusal};
-use super::flag_view::{FlagView, percent_json, stage_name};
+use super::flag_view::FlagView;
 use super::request;
 use crate::clock::Timestamp;
 use crate::flags::Kind;
@@ -24,13 +24,13 @@ pub(super) async fn list(State(state): State<AdminState>, uri: Uri) -> Result<Re
 }
 
 fn migration(view: &FlagView<'_>, now: Timestamp) -> Option<Value> {
-    let Kind::Migration { stage, percent } = view.flag.kind else { return None };
+    let Kind::Migration { stage, .. } = view.flag.kind else { return None };
     let since = view.history.last().map(|entry| entry.at);
     let stage_since = view.history.iter().find(|entry| changed_stage(entry)).map(|entry| entry.at);
     Some(json!({
         "key": view.flag.key,
-        "stage": stage_name(stage),
-        "percent": percent_json(percent),
+        "stage": stage.as_str(),
+        "percent": view.flag.to_json()["percent"],
         "killed": view.flag.killed,
         "owner": view.flag.owner,
         "expires": view.flag.expires,

@@ -116,23 +116,22 @@ fn evaluate(flag: &Flag, context: &Attributes, stale: bool) -> Result<Value, Mis
         Kind::Switch { .. } => json!(decision.variant == 1),
         Kind::Migration { .. } | Kind::Split { .. } => json!(variant),
     };
-    let (reason, figway_reason) = reasons(decision.reason);
-    let mut metadata = json!({ "figwayReason": figway_reason, "kind": super::flag_view::kind(flag) });
+    let mut metadata = json!({ "figwayReason": decision.reason.as_str(), "kind": flag.kind.as_str() });
     if let Some(owner) = &flag.owner {
         metadata["owner"] = json!(owner);
     }
-    Ok(json!({ "key": flag.key, "value": value, "reason": reason, "variant": variant, "metadata": metadata }))
+    Ok(json!({ "key": flag.key, "value": value, "reason": openfeature(decision.reason), "variant": variant, "metadata": metadata }))
 }
 
-/// OpenFeature's word for a reason, and Figway's own.
-fn reasons(reason: Reason) -> (&'static str, &'static str) {
+/// OpenFeature's word for a reason.
+fn openfeature(reason: Reason) -> &'static str {
     match reason {
-        Reason::Killed => ("DISABLED", "KILLED"),
-        Reason::Rule => ("TARGETING_MATCH", "RULE"),
-        Reason::Percentage => ("SPLIT", "PERCENTAGE"),
-        Reason::Stage => ("STATIC", "STAGE"),
-        Reason::Default => ("DEFAULT", "DEFAULT"),
-        Reason::Stale => ("STALE", "STALE"),
+        Reason::Killed => "DISABLED",
+        Reason::Rule => "TARGETING_MATCH",
+        Reason::Percentage => "SPLIT",
+        Reason::Stage => "STATIC",
+        Reason::Default => "DEFAULT",
+        Reason::Stale => "STALE",
     }
 }
 

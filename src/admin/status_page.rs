@@ -10,11 +10,11 @@ use base64::Engine as _;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_FRAME_OPTIONS};
 
 use super::AdminState;
-use super::flag_view::{FlagView, kind, percent_json, stage_name};
+use super::flag_view::FlagView;
 use super::html::{Text, table};
 use super::snapshot::protocol;
 use crate::clock::Timestamp;
-use crate::flags::Kind;
+use crate::flags::{Kind, format_percent};
 use crate::snapshot::{Diagnostic, ReloadStatus, Snapshot};
 
 const STYLE: &str = include_str!("status_page.css");
@@ -128,10 +128,11 @@ fn flag_row(view: &FlagView<'_>, now: Timestamp) -> Vec<String> {
     let flag = view.flag;
     let says = match &flag.kind {
         _ if flag.killed => "<span class=\"bad\">killed</span>".to_owned(),
-        Kind::Migration { stage, percent } => format!("{}, {} %", stage_name(*stage), Text(percent_json(*percent))),
+        Kind::Migration { stage, percent } => format!("{stage}, {} %", format_percent(*percent)),
         Kind::Switch { on } => if *on { "on" } else { "off" }.to_owned(),
-        Kind::Split { variants } => {
-            let weights: Vec<String> = variants.iter().map(|(name, weight)| format!("{name} {weight}")).collect();
+        Kind::Split(split) => {
+            let shares = split.names().iter().zip(split.weights());
+            let weights: Vec<String> = shares.map(|(name, weight)| format!("{name} {weight}")).collect();
             Text(weights.join(", ")).to_string()
         }
     };
@@ -155,7 +156,7 @@ fn flag_row(view: &FlagView<'_>, now: Timestamp) -> Vec<String> {
     };
     let owner = Text(flag.owner.as_deref().unwrap_or("nobody")).to_string();
     let notes = Text(view.notes(now).join("; ")).to_string();
-    vec![key, kind(flag).into(), format!("{says}{rules}"), owner, expires, changed, reason, notes]
+    vec![key, flag.kind.as_str().into(), format!("{says}{rules}"), owner, expires, changed, reason, notes]
 }
 
 fn backends(snapshot: &Snapshot) -> String {

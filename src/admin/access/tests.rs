@@ -1,3 +1,5 @@
+//! Who is admitted, case by case.
+
 use super::*;
 
 const TOKENS: [(&str, Role, &str); 2] = [("vera", Role::Viewer, "look-only"), ("alice", Role::Operator, "s3cret")];
