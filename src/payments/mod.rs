@@ -1,17 +1,24 @@
 //! The payment distributor: several providers, one ledger, never two charges.
 
+pub mod adapter;
+mod card_numbers;
+mod id;
+mod idempotency;
+mod json;
+mod money;
+mod request;
+mod settings;
+mod verdict;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::problem::Problem;
 
-/// Settings of the distributor, compiled from the `payments` section.
-#[derive(Debug)]
-pub struct Settings {
-    /// Path of the client API, e.g. `/api/v1/payments`.
-    pub path: String,
-}
+pub use money::{Currency, MAX_AMOUNT, Money};
+pub use settings::{BaseUrl, BaseUrlError, OnUnknown, Provider, ProviderTimeouts, Settings};
+pub use verdict::{Doubt, Proof, Verdict};
 
 /// One call of the client API, after authentication and body limit.
 #[derive(Debug)]

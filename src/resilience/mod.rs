@@ -1,1 +1,5 @@
 //! resilience
+
+mod breaker;
+
+pub use breaker::{Breaker, BreakerRules, BreakerState, Ended, Need, Refused, Ticket};

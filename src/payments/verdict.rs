@@ -1,0 +1,99 @@
+//! What became of one call at a provider: three classes, never two.
+//!
+//! `not_processed` is proof that nothing was charged; `declined` is an answer of the card's side;
+//! everything else that is no success is `unknown`. Only the first lets another provider try.
+
+use serde::{Deserialize, Serialize};
+
+/// The outcome of one call that may have charged somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "class", rename_all = "snake_case")]
+pub enum Verdict {
+    /// Charged.
+    Succeeded {
+        /// The provider's own name for the charge.
+        provider_ref: String,
+    },
+    /// The card, its issuer or a validation said no; not the provider's fault.
+    Declined {
+        /// Why, in the provider's words.
+        code: String,
+        /// The provider's own name for the refused charge, if it gave one.
+        provider_ref: Option<String>,
+        /// The adapter lists the code as one that another provider may be asked about.
+        soft: bool,
+    },
+    /// Provably nothing was charged.
+    NotProcessed {
+        /// What proves it.
+        proof: Proof,
+    },
+    /// Nobody knows yet.
+    Unknown {
+        /// What was seen instead of an answer.
+        doubt: Doubt,
+    },
+}
+
+impl Verdict {
+    /// The class, as the ledger and metrics write it.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Succeeded { .. } => "succeeded",
+            Self::Declined { .. } => "declined",
+            Self::NotProcessed { .. } => "not_processed",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
+
+    /// Whether the provider is to blame, for its breaker. Declines are not its fault, and a provider
+    /// at its contractual rate is full, not broken.
+    #[must_use]
+    pub fn is_providers_fault(&self) -> bool {
+        match self {
+            Self::Succeeded { .. } | Self::Declined { .. } | Self::NotProcessed { proof: Proof::Full } => false,
+            Self::NotProcessed { .. } | Self::Unknown { .. } => true,
+        }
+    }
+}
+
+/// Why it is certain that nothing was charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    /// The provider's name does not resolve.
+    NameLookup,
+    /// No connection: refused, unreachable, or not within the connect timeout.
+    Connect,
+    /// TLS failed before a request could be sent.
+    Tls,
+    /// A connection was there and no byte of the request went into it.
+    NotSent,
+    /// The adapter could not write this request.
+    NotBuilt,
+    /// 429: the provider is at its rate limit.
+    Full,
+    /// The provider said so.
+    Stated,
+}
+
+/// Why an outcome is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// No whole answer in time.
+    Timeout,
+    /// The connection ended before a whole answer.
+    Lost,
+    /// An answer with a status or code that is not listed.
+    Unlisted,
+    /// An answer that can't be read.
+    Unreadable,
+    /// An answer about another amount, currency or order than was asked for: alarm.
+    Mismatch,
+    /// The provider says that it does not know yet.
+    StillOpen,
+    /// The gateway stopped between intent and outcome.
+    Interrupted,
+}
