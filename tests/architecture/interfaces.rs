@@ -1,0 +1,69 @@
+//! What others rely on: names of metrics, codes of errors, keys of the configuration.
+
+use figway::problem::Code;
+
+use super::hold;
+use super::source::{files_in, root};
+
+/// Last words of a metric's name: base units, counters' `total`, and what a plain gauge holds.
+const UNITS: &[&str] = &["seconds", "bytes", "ratio", "total", "count", "number", "requests", "success"];
+
+/// Why a metric's name is not acceptable; `None` if it is.
+fn metric_objection(name: &str) -> Option<String> {
+    let words: Vec<&str> = name.split('_').collect();
+    let plain = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if !words.iter().all(plain) {
+        return Some(format!("`{name}`: lower-case words joined by single underscores"));
+    }
+    let unit = words.last().copied().unwrap_or_default();
+    if words.len() < 3 || !UNITS.contains(&unit) {
+        return Some(format!("`{name}`: figway_<noun>_<unit>, ending in one of {UNITS:?}"));
+    }
+    None
+}
+
+#[test]
+fn metrics_are_named_by_noun_and_unit() {
+    let mut violations = Vec::new();
+    let mut seen = 0;
+    for file in files_in("src").into_iter().filter(|file| file.path.starts_with("src/telemetry/")) {
+        for (line, text) in &file.scan.strings {
+            if text.starts_with("figway_") {
+                seen += 1;
+                violations.extend(metric_objection(text).map(|why| format!("{}:{line}: {why}", file.path)));
+            }
+        }
+    }
+    assert!(seen > 0, "no metric found in src/telemetry: this test would prove nothing");
+    hold("a metric is named figway_<noun>_<unit>", &violations);
+}
+
+#[test]
+fn the_metric_rule_tells_right_from_wrong() {
+    for name in ["figway_request_duration_seconds", "figway_requests_total", "figway_config_last_reload_success"] {
+        assert_eq!(metric_objection(name), None);
+    }
+    for name in ["figway_requests", "figway_RequestsTotal", "figway__total", "figway_latency_ms"] {
+        assert!(metric_objection(name).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn every_error_code_is_explained() {
+    let page = std::fs::read_to_string(root().join("docs/errors.md")).expect("docs/errors.md");
+    let mut violations = Vec::new();
+    for code in Code::ALL {
+        let row = format!("| `{}` | {} |", code.as_str(), code.status());
+        if !page.contains(&row) {
+            violations
+                .push(format!("docs/errors.md: a row that begins `{row}` with meaning and what to do is missing"));
+        }
+    }
+    for (number, line) in page.lines().enumerate() {
+        let Some(code) = line.strip_prefix("| `").and_then(|rest| rest.split('`').next()) else { continue };
+        if !Code::ALL.iter().any(|known| known.as_str() == code) {
+            violations.push(format!("docs/errors.md:{}: `{code}` is not a code of src/problem.rs", number + 1));
+        }
+    }
+    hold("every code a client may see is explained in docs/errors.md", &violations);
+}
