@@ -26,7 +26,6 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper-util", &["admin", "app", "client", "proxy"]),
     ("ipnet", &["config", "proxy", "snapshot"]),
     ("jiff", &["clock"]),
-    ("jsonwebtoken", &["auth"]),
     ("matchit", &["routing"]),
     ("memchr", &["proxy", "routing"]),
     ("notify", &["reload"]),
@@ -52,10 +51,11 @@ fn dependencies() -> BTreeSet<String> {
     for line in manifest.lines().map(str::trim) {
         if line.starts_with('[') {
             inside = line == "[dependencies]";
-        } else if inside && !line.starts_with('#') {
-            if let Some((name, _)) = line.split_once('=') {
-                found.insert(name.trim().to_owned());
-            }
+        } else if inside
+            && !line.starts_with('#')
+            && let Some((name, _)) = line.split_once('=')
+        {
+            found.insert(name.trim().to_owned());
         }
     }
     found

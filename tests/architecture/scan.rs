@@ -4,32 +4,32 @@
 
 /// A word or a piece of punctuation of the code proper.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Token {
+pub(crate) struct Token {
     /// `::` is one token; every other punctuation character is its own.
-    pub text: String,
+    pub(crate) text: String,
     /// From 1.
-    pub line: usize,
+    pub(crate) line: usize,
 }
 
 /// What one file says.
 #[derive(Debug, Default)]
-pub struct Scan {
-    pub tokens: Vec<Token>,
+pub(crate) struct Scan {
+    pub(crate) tokens: Vec<Token>,
     /// String literals with the line they begin on, escapes as written.
-    pub strings: Vec<(usize, String)>,
+    pub(crate) strings: Vec<(usize, String)>,
 }
 
 /// A path as the code names it, e.g. `["crate", "flags", "Flag"]`; groups in braces are spread out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Path {
-    pub segments: Vec<String>,
-    pub line: usize,
+pub(crate) struct Path {
+    pub(crate) segments: Vec<String>,
+    pub(crate) line: usize,
     /// Names of the `mod … {` blocks around it.
-    pub within: Vec<String>,
+    pub(crate) within: Vec<String>,
 }
 
 /// Splits source into tokens and string literals.
-pub fn scan(source: &str) -> Scan {
+pub(crate) fn scan(source: &str) -> Scan {
     let chars: Vec<char> = source.chars().collect();
     let mut reader = Reader { chars: &chars, at: 0, line: 1, out: Scan::default() };
     while reader.at < chars.len() {
@@ -170,7 +170,7 @@ impl Reader<'_> {
 }
 
 /// Every path that the code names, `use` trees spread out into single paths.
-pub fn paths(tokens: &[Token]) -> Vec<Path> {
+pub(crate) fn paths(tokens: &[Token]) -> Vec<Path> {
     let mut found = Vec::new();
     let mut within: Vec<(String, usize)> = Vec::new();
     let mut depth = 0;

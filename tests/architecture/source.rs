@@ -12,16 +12,16 @@ const MAX_LINES: usize = 500;
 const LONG_FILES: &[(&str, &str)] = &[];
 
 /// One source file, read and scanned.
-pub struct SourceFile {
+pub(crate) struct SourceFile {
     /// From the package's root, with forward slashes, e.g. `src/flags/mod.rs`.
-    pub path: String,
-    pub text: String,
-    pub scan: Scan,
+    pub(crate) path: String,
+    pub(crate) text: String,
+    pub(crate) scan: Scan,
 }
 
 impl SourceFile {
     /// Module path within the library: `["flags", "bucket"]`; empty for `lib.rs` and `main.rs`.
-    pub fn module(&self) -> Vec<String> {
+    pub(crate) fn module(&self) -> Vec<String> {
         let inner = self.path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
         match inner {
             "lib" | "main" => Vec::new(),
@@ -31,12 +31,12 @@ impl SourceFile {
 }
 
 /// The package's root.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// All Rust files below a folder of the package.
-pub fn files_in(folder: &str) -> Vec<SourceFile> {
+pub(crate) fn files_in(folder: &str) -> Vec<SourceFile> {
     let mut paths = Vec::new();
     walk(&root().join(folder), &mut paths);
     paths.sort();

@@ -36,7 +36,11 @@ pub(super) fn command_name() -> String {
 
 fn quote(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) { text.into() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.into()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 impl fmt::Display for Guide {
@@ -52,7 +56,8 @@ impl Guide {
     fn places(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { gateway, admin, desk, .. } = self;
         let flags = self.flags.display();
-        let files = if self.private { "a private copy, removed at the end" } else { "edit them: within a second it counts" };
+        let files =
+            if self.private { "a private copy, removed at the end" } else { "edit them: within a second it counts" };
         let traffic = if self.traffic { "20 requests a second, and a payment every three" } else { "none but yours" };
         writeln!(
             f,

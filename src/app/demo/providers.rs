@@ -297,9 +297,13 @@ mod tests {
     #[tokio::test]
     async fn what_makes_no_sense_is_refused_and_not_booked() {
         let provider = Provider::new("alpha");
-        for (key, body) in
-            [("", BODY), ("k", "{}"), ("k", "not JSON"), ("k", &*BODY.replace("1000", "0")), ("k", &*BODY.replace("1000", "-1"))]
-        {
+        for (key, body) in [
+            ("", BODY),
+            ("k", "{}"),
+            ("k", "not JSON"),
+            ("k", &*BODY.replace("1000", "0")),
+            ("k", &*BODY.replace("1000", "-1")),
+        ] {
             let (status, answer) = charge(&provider, key, body).await.expect("an answer");
             assert!(matches!(status, 400 | 422), "{body}: {status}");
             assert_eq!(answer["error"]["code"], "invalid_request");

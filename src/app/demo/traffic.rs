@@ -137,7 +137,7 @@ fn pay(run: &str, number: u64) -> Call {
     let order = format!("demo-{run}-{number}");
     let body = json!({
         "order_id": order, "amount": 4_900 + 100 * fastrand::u64(0..500), "currency": "KRW", "method": "card",
-        "token": if number % 10 == 0 { DECLINED_TOKEN } else { "tok_demo" }, "metadata": {"order": order},
+        "token": if number.is_multiple_of(10) { DECLINED_TOKEN } else { "tok_demo" }, "metadata": {"order": order},
     });
     Call { method: "POST", path: "/api/v1/payments".into(), body: body.to_string(), idempotency_key: Some(order) }
 }

@@ -68,10 +68,10 @@ impl Workspace {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        if self.private {
-            if let Err(error) = std::fs::remove_dir_all(&self.root) {
-                tracing::warn!(folder = %self.root.display(), %error, "the demo's folder could not be removed");
-            }
+        if self.private
+            && let Err(error) = std::fs::remove_dir_all(&self.root)
+        {
+            tracing::warn!(folder = %self.root.display(), %error, "the demo's folder could not be removed");
         }
     }
 }
