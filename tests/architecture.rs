@@ -1,6 +1,6 @@
 //! Holds the architecture: who may import whom, where each outside package lives, and what a source file looks like.
 //!
-//! Reads `src/` as text, so a rule is broken here before a reviewer has to see it. `DESIGN` decisions behind the tables:
+//! Reads `src/` as text, so a broken rule shows here before a reviewer has to see it. The reasons behind the tables stand in
 //! `ARCHITECTURE.md` and `docs/adr/`. Every failure names file, line, rule and mend.
 
 #[path = "architecture/interfaces.rs"]
