@@ -1,6 +1,10 @@
 //! What others rely on: names of metrics, codes of errors, keys of the configuration.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use figway::config::schema;
 use figway::problem::Code;
+use serde_json::Value;
 
 use super::hold;
 use super::source::{files_in, root};
@@ -48,6 +52,63 @@ fn the_metric_rule_tells_right_from_wrong() {
     for name in ["figway_requests", "figway_RequestsTotal", "figway__total", "figway_latency_ms"] {
         assert!(metric_objection(name).is_some(), "{name}");
     }
+}
+
+/// Words of `src/config/shape.rs` that declare a key.
+const DECLARE: &[&str] = &["required", "optional", "default", "later"];
+/// Endings of the methods by which sections read a key.
+const READ: &[&str] = &["get", "_of"];
+
+/// Every property name of a JSON Schema, with whether it has a description.
+fn properties(schema: &Value, found: &mut BTreeMap<String, bool>) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(Value::Object(properties)) = members.get("properties") {
+                for (name, property) in properties {
+                    let described = property["description"].as_str().is_some_and(|text| !text.is_empty());
+                    let all = found.entry(name.clone()).or_insert(true);
+                    *all &= described;
+                }
+            }
+            members.values().for_each(|member| properties(member, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| properties(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_config_key_stands_in_a_schema_and_is_read() {
+    let mut known = BTreeMap::new();
+    for schema in [schema::config(), schema::flags(), schema::provider()] {
+        properties(&schema, &mut known);
+    }
+    assert!(known.contains_key("listen"), "the schema was not understood");
+    let mut violations: Vec<String> = known
+        .iter()
+        .filter(|(_, described)| !**described)
+        .map(|(key, _)| format!("src/config: the schema says nothing about `{key}`: describe it"))
+        .collect();
+
+    let mut mentioned = BTreeSet::new();
+    for file in files_in("src/config").into_iter().filter(|file| !file.path.ends_with("tests.rs")) {
+        for window in file.scan.tokens.windows(3) {
+            let Some(key) = window[2].text.strip_prefix('"') else { continue };
+            let call = if window[1].text == "(" { window[0].text.as_str() } else { "" };
+            if DECLARE.contains(&call) {
+                continue;
+            }
+            mentioned.insert(key.to_owned());
+            if READ.iter().any(|ending| call.ends_with(ending)) && !known.contains_key(key) {
+                let line = window[2].line;
+                violations.push(format!("{}:{line}: `{key}` is read and stands in no schema: declare it", file.path));
+            }
+        }
+    }
+    let ignored = known.keys().filter(|key| !mentioned.contains(*key));
+    violations
+        .extend(ignored.map(|key| format!("src/config: `{key}` is accepted and never read: use it or refuse it")));
+    hold("a config key is declared, described and used", &violations);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 /// A word or a piece of punctuation of the code proper.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Token {
-    /// `::` is one token; every other punctuation character is its own.
+    /// `::` is one token, every other punctuation character its own; a string literal begins with a quote here.
     pub(crate) text: String,
     /// From 1.
     pub(crate) line: usize,
@@ -130,7 +130,9 @@ impl Reader<'_> {
 
     fn keep_string(&mut self, line: usize, start: usize, end: usize) {
         let end = end.min(self.chars.len());
-        self.out.strings.push((line, self.chars[start.min(end)..end].iter().collect()));
+        let content: String = self.chars[start.min(end)..end].iter().collect();
+        self.out.tokens.push(Token { text: format!("\"{content}"), line });
+        self.out.strings.push((line, content));
     }
 
     /// A character literal, or a lifetime, which has no closing quote.

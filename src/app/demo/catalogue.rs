@@ -97,7 +97,7 @@ pub(super) fn review(id: u32) -> Option<Review> {
         id,
         item: 1 + id % ITEMS,
         member: 1 + id * 7 % MEMBERS,
-        rating: 1 + id * 3 % 5,
+        rating: 1 + (id * 3 + id / ITEMS) % 5,
         text: pick(OPINIONS, id),
     })
 }

@@ -21,6 +21,8 @@ pub(super) struct Guide {
     pub(super) private: bool,
     /// The demo sends traffic of its own.
     pub(super) traffic: bool,
+    /// What tells this run's orders from those of an earlier one, which the ledger still knows.
+    pub(super) run: String,
     /// Member 7's token.
     pub(super) token: String,
     /// A token with the role `staff`.
@@ -104,7 +106,7 @@ Paste what follows into a second terminal, in this folder.
      {figway} flags set member-api stage=new --reason \"trying it\" --yes
      curl -i -H \"Authorization: Bearer $TOKEN\" http://{gateway}/api/v1/members/7
      grep -n stage: {flags}/members.yaml
-     sed -i.bak 's/stage: new/stage: canary/' {flags}/members.yaml
+     perl -pi -e 's/stage: new/stage: canary/' {flags}/members.yaml
 
 3. Kill it: everything back to the monolith, whatever else the flag says; then undo, and read who did what and why
      {figway} flags kill member-api --reason \"too slow\"
@@ -115,7 +117,7 @@ Paste what follows into a second terminal, in this folder.
     }
 
     fn payments(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { gateway, desk, figway, .. } = self;
+        let Self { gateway, desk, figway, run, .. } = self;
         let pay = format!(
             "curl -s -H \"Authorization: Bearer $TOKEN\" -H \"Content-Type: application/json\" \
              http://{gateway}/api/v1/payments"
@@ -124,17 +126,17 @@ Paste what follows into a second terminal, in this folder.
             f,
             "
 4. Pay, then break provider alpha and pay anyway: beta takes over, and nobody is charged twice
-     {pay} -H \"Idempotency-Key: first\" -d '{first}'
+     {pay} -H \"Idempotency-Key: {run}-1\" -d '{first}'
      curl -s 'http://{desk}/alpha/outage?mode=down'
-     for n in 1 2 3 4 5; do {pay} -H \"Idempotency-Key: again-$n\" -d '{again}'; echo; done
+     for n in 2 3 4 5 6; do {pay} -H \"Idempotency-Key: {run}-$n\" -d '{again}'; echo; done
      {figway} payments list
      curl -s http://{desk}/books
      curl -s 'http://{desk}/alpha/outage?mode=off'
    Other ways to break it: errors, slow, lost (it charges and hangs up), full. See http://{desk}
 ",
-            first = order("first"),
+            first = order(&format!("{run}-1")),
             // The quotes end and begin again around the shell's variable.
-            again = order("again-'$n'"),
+            again = order(&format!("{run}-'$n'")),
         )
     }
 }
@@ -159,6 +161,7 @@ mod tests {
             flags: flags.into(),
             private,
             traffic: true,
+            run: "r1".into(),
             token: "t.t.t".into(),
             staff_token: "s.s.s".into(),
         }
@@ -183,7 +186,7 @@ mod tests {
         for line in guide(false, "flags").lines().filter(|line| line.starts_with("     ")) {
             let first = line.split_whitespace().next().unwrap_or_default();
             assert!(
-                matches!(first, "export" | "curl" | "target/debug/figway" | "grep" | "sed" | "for"),
+                matches!(first, "export" | "curl" | "target/debug/figway" | "grep" | "perl" | "for"),
                 "what is {line:?}?"
             );
             assert_eq!(line.matches('"').count() % 2, 0, "{line:?}");

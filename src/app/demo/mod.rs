@@ -13,6 +13,7 @@ mod services;
 mod traffic;
 mod workspace;
 
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use self::server::Server;
 use self::services::{Shop, Side};
 use self::traffic::Shopper;
 use self::workspace::Workspace;
+use super::cli::DemoArgs;
 use super::serve::{self, Gateway};
 use crate::auth::{self, SigningKey};
 use crate::clock::Timestamp;
@@ -41,26 +43,18 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// drain, and what the ledger has acknowledged is on disk.
 const END: Duration = Duration::from_secs(2);
 
-/// Options of `figway demo`.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub struct Options {
-    /// Port of the gateway; 8080, or a free one if that is taken.
-    #[arg(long, value_name = "PORT")]
-    pub port: Option<u16>,
-    /// Port of the control plane; 9901, or a free one if that is taken.
-    #[arg(long, value_name = "PORT")]
-    pub admin_port: Option<u16>,
-    /// Send no traffic of its own.
-    #[arg(long)]
-    pub no_traffic: bool,
-}
-
 /// Runs the demo until SIGINT or SIGTERM.
 ///
 /// # Errors
 /// A wished port is taken, or the gateway can't start on the sample configuration as it is now.
-pub async fn run(options: Options) -> anyhow::Result<()> {
-    let mut places = Places::take(options.port, options.admin_port).await?;
+pub(crate) fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(demonstrate(args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn demonstrate(args: DemoArgs) -> anyhow::Result<()> {
+    let mut places = Places::take(args.port, args.admin_port).await?;
     let workspace = choose_workspace(&places)?;
     let _shop = start_shop(&mut places)?;
     let desk = start_providers(&mut places)?;
@@ -69,6 +63,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let key = SigningKey::from_text(workspace::SIGNING_KEY).context("the development key")?;
     let gateway = Gateway::start(serve::Options { config: workspace.config() }).await?;
     let address = places.address(Part::Gateway);
+    let run = format!("{:06x}", fastrand::u32(..1 << 24));
     let guide = Guide {
         figway: guide::command_name(),
         gateway: address,
@@ -76,7 +71,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         desk: desk.address(),
         flags: workspace.flags(),
         private: workspace.is_private(),
-        traffic: !options.no_traffic,
+        traffic: !args.no_traffic,
+        run: run.clone(),
         token: token(&key, "member-7", &[])?,
         staff_token: token(&key, "member-42", &["staff"])?,
     };
@@ -84,8 +80,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     let shoppers = (1..=40).map(|id| token(&key, &format!("member-{id}"), &[]).map(|token| Shopper { token }));
     let shoppers = shoppers.collect::<anyhow::Result<Vec<_>>>()?;
-    let run = format!("{:06x}", fastrand::u32(..1 << 24));
-    let traffic = (!options.no_traffic).then(|| traffic::start(address, &shoppers, &run));
+    let traffic = (!args.no_traffic).then(|| traffic::start(address, &shoppers, &run));
 
     stop.wanted().await;
     println!("\nThe demo ends.");

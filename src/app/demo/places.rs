@@ -78,22 +78,23 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Finds an address for every part; `port` and `admin_port` are wishes that must be met.
+    /// Finds an address for every part. Another `port` or `admin_port` than the usual one is a wish that must be met;
+    /// 0 takes a free one, as does the usual one when it is taken.
     ///
     /// # Errors
     /// A wished port is taken, or there is no free one at all.
-    pub(super) async fn take(port: Option<u16>, admin_port: Option<u16>) -> anyhow::Result<Self> {
+    pub(super) async fn take(port: u16, admin_port: u16) -> anyhow::Result<Self> {
         let mut taken = Vec::new();
         for part in Part::ALL {
             let wish = match part {
                 Part::Gateway => port,
                 Part::Admin => admin_port,
-                _ => None,
+                part => part.usual_port(),
             };
-            let listener = match (bind(wish.unwrap_or_else(|| part.usual_port())).await, wish) {
-                (Ok(listener), _) => listener,
-                (Err(error), Some(wish)) => bail!("port {wish} can't be used: {error}; choose another one"),
-                (Err(_), None) => bind(0).await.context("no free port on 127.0.0.1")?,
+            let listener = match bind(wish).await {
+                Ok(listener) => listener,
+                Err(_) if wish == part.usual_port() => bind(0).await.context("no free port on 127.0.0.1")?,
+                Err(error) => bail!("port {wish} can't be used: {error}; choose another one, or 0 for any"),
             };
             let address = listener.local_addr().context("a bound listener has an address")?;
             // The gateway opens its own listeners, one per core, on the port that is free now.
@@ -142,14 +143,14 @@ mod tests {
     async fn a_wish_that_cannot_be_met_is_an_error_and_names_the_port() {
         let other = bind(0).await.expect("a free port");
         let port = other.local_addr().expect("bound").port();
-        let error = Places::take(Some(port), None).await.expect_err("the port is taken").to_string();
+        let error = Places::take(port, 0).await.expect_err("the port is taken").to_string();
         assert!(error.contains(&port.to_string()), "{error}");
     }
 
     #[tokio::test]
     async fn whoever_cannot_have_the_usual_port_moves_and_says_so() {
         // Other programs may hold any of the usual ports here: whichever they are, the answers must agree.
-        let places = Places::take(Some(0), Some(0)).await.expect("free ports");
+        let places = Places::take(0, 0).await.expect("free ports");
         let moved = places.moved();
         assert!(moved.iter().any(|(from, _)| from == "127.0.0.1:8080"));
         for (from, to) in &moved {
