@@ -6,7 +6,7 @@ ARGS ?=
 # Cases per property test in `make fuzz`; `make test` uses each test's own small bound.
 CASES ?= 200000
 # Debian packages that `make bench` compares against and loads with.
-BENCH_PACKAGES := nginx haproxy wrk nghttp2-client python3
+BENCH_PACKAGES := nginx haproxy wrk nghttp2-client python3 openssl
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check fuzz build bench tools
@@ -31,8 +31,8 @@ fuzz: ## the property tests at length: make fuzz CASES=1000000
 build: ## the release binary, target/release/figway
 	$(CARGO) build --release --locked
 
-bench: tools build ## throughput, latency, CPU and memory beside nginx and HAProxy; writes docs/benchmarks.md
-	python3 bench/run.py
+bench: tools ## throughput, latency, CPU and memory beside nginx and HAProxy; writes docs/benchmarks.md
+	python3 bench/run.py --write
 
 tools: ## what bench needs beyond cargo (Debian packages; installs only what is missing)
 	@missing=; for package in $(BENCH_PACKAGES); do \
