@@ -154,6 +154,7 @@ fn lower_route(
         name: item.text_of("name")?.into(),
         path: path.text()?.to_owned(),
         methods: methods?,
+        filters: targets.filters(auth?, cors.as_ref()),
         host: item.text_of("host").map(str::to_ascii_lowercase),
         auth: auth?,
         target,

@@ -15,9 +15,9 @@ use super::sources::{Sources, shown};
 use super::targets::Targets;
 use super::tree::{Node, parse};
 use super::validate::validate;
-use super::{Kept, Loaded, admin, auth, backends, digest, payments, routes, server, state};
+use super::{Kept, Loaded, Overlay, admin, auth, backends, digest, is_flag_file, payments, routes, server, state};
 use crate::clock::Timestamp;
-use crate::flags::FlagSet;
+use crate::flags::{FlagSet, Kind};
 use crate::snapshot::{Diagnostic, Severity, Snapshot, Startup};
 use crate::types::{FlagKey, Revision};
 
@@ -39,14 +39,22 @@ static ROOT: Section = section(
 );
 
 /// Everything that [`super::load`] does, with environment and time as arguments.
-pub(super) fn load(config: &Path, kept: &Kept, environment: Environment<'_>, now: Timestamp) -> Loaded {
-    let mut loading = Loading { sources: Sources::beside(config), report: Report::default(), kept, now };
+pub(super) fn load(
+    config: &Path,
+    kept: &Kept,
+    overlay: &Overlay,
+    environment: Environment<'_>,
+    now: Timestamp,
+) -> Loaded {
+    let mut loading =
+        Loading { sources: Sources::beside(config, overlay.clone()), report: Report::default(), kept, now };
     let file: Arc<str> = config.display().to_string().into();
     loading.report.begin(&file);
     let root = loading.config(&file, config, environment);
     let root = root.as_ref().map(|root| Cursor::root(&file, root));
     let flags_dir =
         root.as_ref().and_then(|root| root.get("flags")?.text_of("dir").map(|dir| loading.sources.resolve(dir)));
+    let state_dir = root.as_ref().map(|root| state::state_dir(root, &loading.sources));
     let compiled = root.as_ref().and_then(|root| loading.compile(root, flags_dir.as_deref()));
     let Loading { sources, report, .. } = loading;
     let failed = report.has_errors();
@@ -64,7 +72,7 @@ pub(super) fn load(config: &Path, kept: &Kept, environment: Environment<'_>, now
     if let Some(snapshot) = &snapshot {
         *kept.authenticator.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&snapshot.auth));
     }
-    Loaded { diagnostics, snapshot, files, flags_dir }
+    Loaded { diagnostics, snapshot, files, flags_dir, state_dir }
 }
 
 fn hash(files: &[(PathBuf, String)]) -> String {
@@ -129,6 +137,7 @@ impl Loading<'_> {
             flags: &flags,
             broken_flags: &broken_flags,
             has_issuers: root.get("auth").is_some_and(|auth| !auth.items_of("issuers").is_empty()),
+            authenticator: auth.clone(),
             used: BTreeSet::new(),
         };
         let max_body = server.as_ref().map_or(0, |server| server.limits.body_bytes);
@@ -200,28 +209,23 @@ impl Loading<'_> {
         (FlagSet { flags, stale: false }, broken, places)
     }
 
-    /// The folder's YAML files by name; hidden ones are editors' and Kubernetes' own.
+    /// The folder's flag files by name.
     fn flag_files(&mut self, root: &Cursor<'_>, folder: &Path) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        match entries {
-            Ok(entries) => {
-                let mut paths: Vec<_> =
-                    entries.into_iter().map(|entry| entry.path()).filter(|path| is_flag_file(path)).collect();
-                paths.sort();
-                paths
-            }
-            Err(error) => {
-                if let Some(dir) = root.get("flags").and_then(|flags| flags.get("dir")) {
-                    let written = quoted(dir.text().unwrap_or_default());
-                    let message = format!(
-                        "the flags folder {written} can't be read: {error} (looked at {}); make it, it may be empty",
-                        shown(folder)
-                    );
-                    self.report.error(&dir.spot(), message);
-                }
-                Vec::new()
-            }
+        let Some(dir) = root.get("flags").and_then(|flags| flags.get("dir")) else { return Vec::new() };
+        let paths = self.sources.list(folder).unwrap_or_else(|error| {
+            let message = format!(
+                "the flags folder {} can't be read: {error} (looked at {}); make it, it may be empty",
+                quoted(dir.text().unwrap_or_default()),
+                shown(folder)
+            );
+            self.report.error(&dir.spot(), message);
+            Vec::new()
+        });
+        for misnamed in paths.iter().filter(|path| path.extension().is_some_and(|end| end == "yml")) {
+            let message = format!("{} is not read: flag files end in .yaml; rename it", quoted(&shown(misnamed)));
+            self.report.warning(&dir.spot(), message);
         }
+        paths.into_iter().filter(|path| is_flag_file(path)).collect()
     }
 
     fn flag_debts(&mut self, flags: &FlagSet, used: &BTreeSet<FlagKey>, places: &HashMap<FlagKey, Spot>) {
@@ -230,17 +234,11 @@ impl Loading<'_> {
             for debt in flag.debts(self.now) {
                 self.report.warning(place, debt.to_string());
             }
-            if !used.contains(key) {
-                let message =
-                    format!("no route names the flag {}; only OFREP clients can see it", quoted(key.as_str()));
+            // Switches and splits may be there for OFREP clients alone; a migration moves requests or nothing.
+            if matches!(flag.kind, Kind::Migration { .. }) && !used.contains(key) {
+                let message = format!("no route names the migration {}, so it moves nothing", quoted(key.as_str()));
                 self.report.warning(place, message);
             }
         }
     }
-}
-
-fn is_flag_file(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-    yaml && !name.starts_with('.') && !path.is_dir()
 }

@@ -63,8 +63,9 @@ impl RouteTable {
         let mut passed = false;
         let mut taker = None;
         let _ = self.walk(host, path, &mut |leaf, _| {
-            passed |= leaf.holds(route);
             taker = leaf.route_for(method);
+            // On the same template only a route for any method is less specific.
+            passed |= leaf.holds(route) && (taker.is_none() || leaf.takes_any(next));
             if taker.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         passed && taker == Some(next)

@@ -63,9 +63,14 @@ impl Leaf {
         self.by_method.iter().map(|(method, _)| &**method)
     }
 
+    /// The route takes any method here.
+    pub(super) fn takes_any(&self, route: usize) -> bool {
+        self.any == Some(route)
+    }
+
     /// The route is one of these.
     pub(super) fn holds(&self, route: usize) -> bool {
-        self.any == Some(route) || self.by_method.iter().any(|&(_, known)| known == route)
+        self.takes_any(route) || self.by_method.iter().any(|&(_, known)| known == route)
     }
 
     /// Adds a route; empty if no route here takes one of its methods yet, else nothing is added.
