@@ -68,9 +68,9 @@ impl Leaf {
         self.any == Some(route)
     }
 
-    /// The route is one of these.
-    pub(super) fn holds(&self, route: usize) -> bool {
-        self.takes_any(route) || self.by_method.iter().any(|&(_, known)| known == route)
+    /// Every route here, once for each of its methods.
+    pub(super) fn routes(&self) -> impl Iterator<Item = usize> {
+        self.by_method.iter().map(|&(_, route)| route).chain(self.any)
     }
 
     /// Adds a route; empty if no route here takes one of its methods yet, else nothing is added.
@@ -170,6 +170,42 @@ impl Tree {
             values.pop();
         }
         ControlFlow::Continue(())
+    }
+
+    /// Shows every leaf whose template takes a path that a template of these segments takes too.
+    pub(super) fn overlapping(&self, segments: &[Segment], see: &mut impl FnMut(&Leaf)) {
+        self.overlapping_below(0, segments, see);
+    }
+
+    fn overlapping_below(&self, at: usize, segments: &[Segment], see: &mut impl FnMut(&Leaf)) {
+        let node = &self.nodes[at];
+        node.rest.iter().for_each(&mut *see);
+        let Some((segment, behind)) = segments.split_first() else {
+            node.end.iter().for_each(see);
+            return;
+        };
+        match segment {
+            Segment::Static(text) => {
+                if let Ok(place) = find(&node.statics, text) {
+                    self.overlapping_below(node.statics[place].1, behind, see);
+                }
+                for &child in node.parameter.iter().filter(|_| !text.is_empty()) {
+                    self.overlapping_below(child, behind, see);
+                }
+            }
+            Segment::Parameter => {
+                let filled = node.statics.iter().filter(|(text, _)| !text.is_empty()).map(|(_, child)| child);
+                for &child in filled.chain(&node.parameter) {
+                    self.overlapping_below(child, behind, see);
+                }
+            }
+            Segment::Rest => {
+                node.end.iter().for_each(&mut *see);
+                for &child in node.statics.iter().map(|(_, child)| child).chain(&node.parameter) {
+                    self.overlapping_below(child, segments, see);
+                }
+            }
+        }
     }
 }
 
