@@ -144,7 +144,7 @@ fn is_plain(raw: &[u8]) -> bool {
         let look = LOOKS[usize::from(byte)];
         found |= look & asked;
         // Behind a slash, another one or a dot counts as well.
-        asked = ODD | (look & SLASH) * 3;
+        asked = ODD | ((look & SLASH) * 3);
     }
     found == 0
 }
