@@ -218,10 +218,11 @@ fn write(
             Ok(Changed { revision: snapshot.revision, flag: flag.to_json() })
         }
         // Somebody saved the file right after us; their text is what counts, and it is recorded.
-        _ => Err(ChangeError::Stale {
-            current: snapshot.revision,
-            winner: publisher.record.history().last(&wish.key).map(Box::new),
-        }),
+        _ => {
+            publisher.record.settle();
+            let winner = publisher.record.history().last(&wish.key).map(Box::new);
+            Err(ChangeError::Stale { current: snapshot.revision, winner })
+        }
     }
 }
 
