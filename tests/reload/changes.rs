@@ -78,7 +78,10 @@ async fn of_two_writers_the_second_sees_what_the_first_did() {
     let (won, lost) = if one.is_ok() { (one, two) } else { (two, one) };
     let won = won.expect("one of them wins");
     let Err(ChangeError::Stale { current, winner: Some(winner) }) = lost else { panic!("{lost:?}") };
-    assert_eq!((current, winner.revision, &winner.after["percent"]), (won.revision, won.revision, &won.flag["percent"]));
+    assert_eq!(
+        (current, winner.revision, &winner.after["percent"]),
+        (won.revision, won.revision, &won.flag["percent"])
+    );
     assert_eq!(gateway.writer.history(&"member-api".into()).len(), 1);
 }
 
@@ -127,7 +130,8 @@ async fn what_is_not_valid_never_reaches_the_disk() {
         }
     }
     for reason in ["", "  \n", "bell \u{7}", &"x".repeat(1_001)] {
-        let wish = figway::reload::Change { reason: reason.into(), ..change("member-api", json!({"percent": 5}), seen) };
+        let wish =
+            figway::reload::Change { reason: reason.into(), ..change("member-api", json!({"percent": 5}), seen) };
         assert!(matches!(gateway.writer.clone().change(wish).await, Err(ChangeError::Invalid(_))), "{reason:?}");
     }
     assert!(matches!(make(&gateway, "none", json!({"percent": 5}), seen).await, Err(ChangeError::NotFound(_))));

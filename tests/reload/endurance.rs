@@ -9,7 +9,8 @@ use crate::site::{MEMBER, Site, change};
 const ROUNDS: usize = 200;
 
 fn descriptors_below(folder: &std::path::Path) -> usize {
-    let links = fs::read_dir("/proc/self/fd").expect("descriptors").filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let links =
+        fs::read_dir("/proc/self/fd").expect("descriptors").filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
     links.filter(|target| target.starts_with(folder)).count()
 }
 

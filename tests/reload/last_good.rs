@@ -109,7 +109,12 @@ async fn the_history_survives_and_learns_what_changed_meanwhile() {
     let site = Site::new();
     let gateway = site.start();
     let seen = gateway.revision();
-    gateway.writer.clone().change(change("member-api", serde_json::json!({"percent": 20}), seen)).await.expect("changed");
+    gateway
+        .writer
+        .clone()
+        .change(change("member-api", serde_json::json!({"percent": 20}), seen))
+        .await
+        .expect("changed");
     gateway.stop().await;
     site.write("flags/shop.yaml", "reviews-offline: {kind: switch, state: on}\n");
 
@@ -130,7 +135,12 @@ async fn a_change_cut_off_by_a_crash_is_recorded_under_its_authors_name() {
     let site = Site::new();
     let gateway = site.start();
     let revision = gateway.revision();
-    gateway.writer.clone().change(change("member-api", serde_json::json!({"percent": 20}), revision)).await.expect("changed");
+    gateway
+        .writer
+        .clone()
+        .change(change("member-api", serde_json::json!({"percent": 20}), revision))
+        .await
+        .expect("changed");
     let line = site.read("data/flag-history.jsonl");
     crash(gateway).await;
 
@@ -152,7 +162,12 @@ async fn an_announced_change_that_was_not_made_is_forgotten() {
     let site = Site::new();
     let gateway = site.start();
     let seen = gateway.revision();
-    gateway.writer.clone().change(change("member-api", serde_json::json!({"percent": 20}), seen)).await.expect("changed");
+    gateway
+        .writer
+        .clone()
+        .change(change("member-api", serde_json::json!({"percent": 20}), seen))
+        .await
+        .expect("changed");
     let intent = site.read("data/flag-history.jsonl").replace(":20", ":30");
     crash(gateway).await;
     site.write("data/flag-change.json", intent.trim());

@@ -106,8 +106,7 @@ impl Reading<'_> {
     fn error(&mut self, path: &Path, message: &str) {
         let file = path.file_name().expect("a file").to_string_lossy().into_owned();
         let message = message.to_owned();
-        let found =
-            Diagnostic { severity: Severity::Error, file, line: 3, column: 7, path: String::new(), message };
+        let found = Diagnostic { severity: Severity::Error, file, line: 3, column: 7, path: String::new(), message };
         self.loaded.diagnostics.push(found);
     }
 }
