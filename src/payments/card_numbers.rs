@@ -46,13 +46,17 @@ fn kind(char: char) -> Kind {
     }
 }
 
-/// Digits that are separated by at most one separator each.
+/// Most separators between two groups, as in `4242 - 4242`.
+const MAX_SEPARATORS: usize = 3;
+
+/// Digits with few separators in between.
 #[derive(Default)]
 struct Scan {
     digits: Vec<u8>,
-    /// Length of each group that ended with a separator, and of the one being read.
+    /// Length of each group; the last may still grow.
     groups: Vec<usize>,
-    after_separator: bool,
+    /// Separators since the last digit.
+    separators: usize,
 }
 
 impl Scan {
@@ -62,14 +66,14 @@ impl Scan {
             Kind::Digit(value) => {
                 self.digits.push(value);
                 match self.groups.last_mut() {
-                    Some(length) if !self.after_separator => *length += 1,
+                    Some(length) if self.separators == 0 => *length += 1,
                     _ => self.groups.push(1),
                 }
-                self.after_separator = false;
+                self.separators = 0;
                 false
             }
-            Kind::Separator if !self.digits.is_empty() && !self.after_separator => {
-                self.after_separator = true;
+            Kind::Separator if !self.digits.is_empty() && self.separators < MAX_SEPARATORS => {
+                self.separators += 1;
                 false
             }
             Kind::Separator | Kind::Other => {
@@ -157,6 +161,7 @@ mod tests {
             "my card: 4242 4242 4242 4242, thanks",
             "4242-4242-4242-4242",
             "4242.4242.4242.4242",
+            "4242 - 4242 - 4242 - 4242",
             "4 2 4 2 4 2 4 2 4 2 4 2 4 2 4 2",
             "order 7 4242 4242 4242 4242",
             "4242 4242 4242 4242 12/29",

@@ -97,3 +97,35 @@ pub enum Doubt {
     /// The gateway stopped between intent and outcome.
     Interrupted,
 }
+
+impl Proof {
+    /// As the ledger and logs write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NameLookup => "name_lookup",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::NotSent => "not_sent",
+            Self::NotBuilt => "not_built",
+            Self::Full => "full",
+            Self::Stated => "stated",
+        }
+    }
+}
+
+impl Doubt {
+    /// As the ledger and logs write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Lost => "lost",
+            Self::Unlisted => "unlisted",
+            Self::Unreadable => "unreadable",
+            Self::Mismatch => "mismatch",
+            Self::StillOpen => "still_open",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}

@@ -62,7 +62,7 @@ pub enum ChangeError {
     #[error("there is no flag {0:?}")]
     NotFound(FlagKey),
     /// Somebody else changed this flag after the revision that the caller saw.
-    #[error("flag changed at revision {}; you saw an older one", .current)]
+    #[error("the flag is not as you saw it: revision {current} is served now; look again before you change it")]
     Stale {
         /// Revision now.
         current: Revision,

@@ -1,0 +1,274 @@
+//! What each operation of the embedded ledger does to its tables, within a transaction of the caller.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, ffi, params};
+
+use super::{Accepted, Filter, JournalEntry, LedgerError, NewPayment, Save, StoredAttempt, StoredPayment};
+use crate::clock::Timestamp;
+use crate::payments::id::PaymentId;
+use crate::payments::idempotency::Digest;
+use crate::payments::money::{Currency, Money};
+use crate::payments::record::{AttemptState, Intent, Operation, PaymentState, Record};
+use crate::payments::verdict::{Doubt, Verdict};
+
+/// Attempts that one call of [`recover`] looks at, so that no write waits long behind it.
+const RECOVER_AT_ONCE: u32 = 500;
+
+const PAYMENT_COLUMNS: &str =
+    "id, client, fingerprint, order_id, amount, currency, method, state, lease_until, created, updated";
+
+pub(super) fn accept(connection: &Connection, new: &NewPayment) -> Result<Accepted, LedgerError> {
+    if let Some(existing) = by_key(connection, &new.key)? {
+        return Ok(Accepted::Existing(Box::new(existing)));
+    }
+    let (id, now, currency) = (new.id.as_str(), new.now.0, new.money.currency.code());
+    let amount = stored_amount(new.money.amount)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO payments (id, client, fingerprint, order_id, amount, currency, method, state, lease_until, \
+             created, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'pending', ?8, ?9, ?9)",
+        )?
+        .execute(params![
+            id,
+            new.client,
+            new.fingerprint,
+            new.order_id,
+            amount,
+            currency,
+            new.method,
+            new.lease_until.0,
+            now
+        ])?;
+    connection.prepare_cached("INSERT INTO keys (key, payment) VALUES (?1, ?2)")?.execute(params![new.key, id])?;
+    let accepted = Record::Accepted {
+        order_id: new.order_id.clone(),
+        amount: new.money.amount,
+        currency: currency.into(),
+        method: new.method.clone(),
+    };
+    write_journal(connection, &new.id, new.now, &accepted)?;
+    apply(connection, &new.id, new.now, &Record::Intent(new.intent.clone()))?;
+    Ok(Accepted::New)
+}
+
+pub(super) fn save(connection: &Connection, save: &Save) -> Result<(), LedgerError> {
+    for record in &save.records {
+        apply(connection, &save.id, save.now, record)?;
+    }
+    let states = attempts(connection, &save.id)?.into_iter().map(|attempt| attempt.state);
+    let state = PaymentState::of(states).as_str();
+    let changed = connection
+        .prepare_cached("UPDATE payments SET state = ?2, lease_until = ?3, updated = ?4 WHERE id = ?1")?
+        .execute(params![save.id.as_str(), state, save.lease_until.map(|until| until.0), save.now.0])?;
+    if changed == 1 { Ok(()) } else { Err(LedgerError::Conflict(format!("there is no payment {}", save.id))) }
+}
+
+pub(super) fn recover(connection: &Connection, now: Timestamp) -> Result<u64, LedgerError> {
+    let left: Vec<(String, u32)> = connection
+        .prepare_cached(
+            "SELECT payment, number FROM payments JOIN attempts ON payment = id \
+             WHERE lease_until <= ?1 AND attempts.state = 'intent' LIMIT ?2",
+        )?
+        .query_map(params![now.0, RECOVER_AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (payment, attempt) in &left {
+        let id = read_id(payment)?;
+        let verdict = Verdict::Unknown { doubt: Doubt::Interrupted };
+        let records = vec![Record::Outcome { attempt: *attempt, operation: Operation::Charge, verdict }];
+        save(connection, &Save { id, records, now, lease_until: None })?;
+    }
+    Ok(left.len() as u64)
+}
+
+fn apply(connection: &Connection, id: &PaymentId, now: Timestamp, record: &Record) -> Result<(), LedgerError> {
+    match record {
+        Record::Accepted { .. } => return Err(LedgerError::Conflict(format!("{id} is accepted already"))),
+        Record::Intent(intent) => insert_attempt(connection, id, now, intent)?,
+        Record::Outcome { attempt, verdict, .. } => settle_attempt(connection, id, now, *attempt, verdict)?,
+    }
+    write_journal(connection, id, now, record)
+}
+
+fn insert_attempt(connection: &Connection, id: &PaymentId, now: Timestamp, intent: &Intent) -> Result<(), LedgerError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO attempts (payment, number, provider, state, order_reference, started) \
+             VALUES (?1, ?2, ?3, 'intent', ?4, ?5)",
+        )?
+        .execute(params![id.as_str(), intent.attempt, intent.provider.as_str(), intent.order_reference, now.0])?;
+    Ok(())
+}
+
+fn settle_attempt(
+    connection: &Connection,
+    id: &PaymentId,
+    now: Timestamp,
+    attempt: u32,
+    verdict: &Verdict,
+) -> Result<(), LedgerError> {
+    let state: Option<String> = connection
+        .prepare_cached("SELECT state FROM attempts WHERE payment = ?1 AND number = ?2")?
+        .query_row(params![id.as_str(), attempt], |row| row.get(0))
+        .optional()?;
+    let next = AttemptState::of(verdict);
+    let current = state.as_deref().and_then(AttemptState::parse);
+    if !current.is_some_and(|current| current.may_become(next)) {
+        let current = current.map_or("missing", AttemptState::as_str);
+        let next = next.as_str();
+        return Err(LedgerError::Conflict(format!("attempt {attempt} of {id} is {current} and can't become {next}")));
+    }
+    let (reference, code, reason) = match verdict {
+        Verdict::Succeeded { provider_ref } => (Some(provider_ref.clone()), None, None),
+        Verdict::Declined { code, provider_ref, .. } => (provider_ref.clone(), Some(code), None),
+        Verdict::NotProcessed { proof } => (None, None, Some(proof.as_str())),
+        Verdict::Unknown { doubt } => (None, None, Some(doubt.as_str())),
+    };
+    connection
+        .prepare_cached(
+            "UPDATE attempts SET state = ?3, provider_ref = ?4, decline_code = ?5, reason = ?6, ended = ?7 \
+             WHERE payment = ?1 AND number = ?2",
+        )?
+        .execute(params![id.as_str(), attempt, next.as_str(), reference, code, reason, now.0])?;
+    Ok(())
+}
+
+fn write_journal(connection: &Connection, id: &PaymentId, now: Timestamp, record: &Record) -> Result<(), LedgerError> {
+    let text = serde_json::to_string(record).map_err(|error| LedgerError::Unavailable(error.to_string()))?;
+    connection
+        .prepare_cached(
+            "INSERT INTO journal (payment, entry, at, record) \
+             VALUES (?1, (SELECT coalesce(max(entry), 0) + 1 FROM journal WHERE payment = ?1), ?2, ?3)",
+        )?
+        .execute(params![id.as_str(), now.0, text])?;
+    Ok(())
+}
+
+pub(super) fn by_key(connection: &Connection, key: &Digest) -> Result<Option<StoredPayment>, LedgerError> {
+    let id: Option<String> = connection
+        .prepare_cached("SELECT payment FROM keys WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()?;
+    match id {
+        Some(id) => payment(connection, &read_id(&id)?),
+        None => Ok(None),
+    }
+}
+
+pub(super) fn payment(connection: &Connection, id: &PaymentId) -> Result<Option<StoredPayment>, LedgerError> {
+    let found = connection
+        .prepare_cached(&format!("SELECT {PAYMENT_COLUMNS} FROM payments WHERE id = ?1"))?
+        .query_row([id.as_str()], read_payment)
+        .optional()?;
+    found.map(|found| with_attempts(connection, found)).transpose()
+}
+
+pub(super) fn list(connection: &Connection, filter: &Filter) -> Result<Vec<StoredPayment>, LedgerError> {
+    let sql = format!(
+        "SELECT {PAYMENT_COLUMNS} FROM payments WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR order_id = ?2) \
+         AND (?3 IS NULL OR id < ?3) \
+         AND (?4 IS NULL OR EXISTS (SELECT 1 FROM attempts WHERE payment = id AND provider = ?4)) \
+         ORDER BY id DESC LIMIT ?5"
+    );
+    let state = filter.state.map(PaymentState::as_str);
+    let provider = filter.provider.as_ref().map(|provider| provider.as_str());
+    let before = filter.before.as_ref().map(PaymentId::as_str);
+    let limit = filter.limit.unwrap_or(100).clamp(1, 1000);
+    let found: Vec<_> = connection
+        .prepare_cached(&sql)?
+        .query_map(params![state, filter.order_id, before, provider, limit], read_payment)?
+        .collect::<Result<_, _>>()?;
+    found.into_iter().map(|payment| with_attempts(connection, payment)).collect()
+}
+
+pub(super) fn journal(connection: &Connection, id: &PaymentId) -> Result<Vec<JournalEntry>, LedgerError> {
+    let entries = connection
+        .prepare_cached("SELECT at, record FROM journal WHERE payment = ?1 ORDER BY entry")?
+        .query_map([id.as_str()], |row| {
+            let text: String = row.get(1)?;
+            let record = serde_json::from_str(&text)
+                .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, Type::Text, Box::new(error)))?;
+            Ok(JournalEntry { at: Timestamp(row.get(0)?), record })
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(entries)
+}
+
+pub(super) fn count_pending(connection: &Connection) -> Result<u64, LedgerError> {
+    let count: i64 = connection
+        .prepare_cached("SELECT count(*) FROM payments WHERE state = 'pending'")?
+        .query_row([], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
+fn with_attempts(connection: &Connection, mut payment: StoredPayment) -> Result<StoredPayment, LedgerError> {
+    payment.attempts = attempts(connection, &payment.id)?;
+    Ok(payment)
+}
+
+fn attempts(connection: &Connection, id: &PaymentId) -> Result<Vec<StoredAttempt>, LedgerError> {
+    let found = connection
+        .prepare_cached(
+            "SELECT number, provider, state, order_reference, provider_ref, decline_code, reason, started, ended \
+             FROM attempts WHERE payment = ?1 ORDER BY number",
+        )?
+        .query_map([id.as_str()], |row| {
+            Ok(StoredAttempt {
+                number: row.get(0)?,
+                provider: row.get::<_, String>(1)?.into(),
+                state: word(row, 2, AttemptState::parse)?,
+                order_reference: row.get(3)?,
+                provider_ref: row.get(4)?,
+                decline_code: row.get(5)?,
+                reason: row.get(6)?,
+                started: Timestamp(row.get(7)?),
+                ended: row.get::<_, Option<i64>>(8)?.map(Timestamp),
+            })
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(found)
+}
+
+fn read_payment(row: &Row<'_>) -> rusqlite::Result<StoredPayment> {
+    Ok(StoredPayment {
+        id: word(row, 0, PaymentId::parse)?,
+        client: row.get(1)?,
+        fingerprint: row.get(2)?,
+        order_id: row.get(3)?,
+        money: Money { amount: row.get::<_, i64>(4)?.unsigned_abs(), currency: word(row, 5, Currency::parse)? },
+        method: row.get(6)?,
+        state: word(row, 7, PaymentState::parse)?,
+        lease_until: row.get::<_, Option<i64>>(8)?.map(Timestamp),
+        created: Timestamp(row.get(9)?),
+        updated: Timestamp(row.get(10)?),
+        attempts: Vec::new(),
+    })
+}
+
+fn word<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    parse(&text).ok_or_else(|| {
+        let error = format!("{text:?} is no word of this column");
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into())
+    })
+}
+
+fn read_id(text: &str) -> Result<PaymentId, LedgerError> {
+    PaymentId::parse(text).ok_or_else(|| LedgerError::Unavailable(format!("{text:?} is no payment's name")))
+}
+
+fn stored_amount(amount: u64) -> Result<i64, LedgerError> {
+    i64::try_from(amount).map_err(|_| LedgerError::Conflict(format!("amount {amount} is out of range")))
+}
+
+impl From<rusqlite::Error> for LedgerError {
+    fn from(error: rusqlite::Error) -> Self {
+        let extended = error.sqlite_error().map_or(0, |detail| detail.extended_code);
+        match (error.sqlite_error_code(), extended) {
+            (
+                Some(ErrorCode::ConstraintViolation),
+                ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY,
+            ) => Self::Conflict(error.to_string()),
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}
