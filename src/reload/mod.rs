@@ -9,7 +9,7 @@ mod change;
 mod durable;
 mod edit;
 mod history;
-mod keys;
+//mod keys;
 mod last_good;
 mod loader;
 mod publisher;
@@ -22,9 +22,6 @@ mod seen;
 mod start;
 mod watch;
 mod writer;
-
-#[cfg(test)]
-mod tests;
 
 pub use keys::{Fetch, Fetched, KeyFetcher};
 pub use loader::{Files, Loader};
