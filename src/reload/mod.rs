@@ -9,7 +9,7 @@ mod change;
 mod durable;
 mod edit;
 mod history;
-mod keys;
+//mod keys;
 mod last_good;
 mod loader;
 mod publisher;
@@ -26,7 +26,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use keys::{Fetch, Fetched, KeyFetcher};
+//pub use keys::{Fetch, Fetched, KeyFetcher};
 pub use loader::{Files, Loader};
 pub use reloader::{Hints, Options, ReloadTrigger, Reloader};
 pub use start::StartError;
