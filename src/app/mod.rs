@@ -3,7 +3,13 @@
 mod admin_client;
 mod cli;
 mod commands;
+mod demo;
+mod explainer;
+mod key_fetch;
+mod logging;
 mod output;
+mod payments;
+mod serve;
 
 use std::process::ExitCode;
 

@@ -73,7 +73,7 @@ impl Gateway {
         let mut control = Vec::new();
 
         let readiness = Arc::new(Readiness::new());
-        let fetcher = KeyFetcher::new(Arc::clone(&kept), super::key_fetch::fetcher()?, Arc::clone(&metrics));
+        let fetcher = KeyFetcher::new(Arc::clone(&kept), super::key_fetch::fetcher(), Arc::clone(&metrics));
         let (published, ready) = (reloader.published(), Arc::clone(&readiness));
         let until = ended.clone();
         control.push(tokio::spawn(async move {

@@ -214,6 +214,7 @@ pub(super) fn routes(payments: &Cursor<'_>, targets: &Targets<'_>, lowering: &mu
             methods: Vec::new(),
             host: None,
             auth,
+            filters: Vec::new(), // `whole` knows the authenticator
             target: Target::Payments,
             cors: None,
             allow_encoded_slash: false,

@@ -156,6 +156,7 @@ fn lower_route(
         methods: methods?,
         host: item.text_of("host").map(str::to_ascii_lowercase),
         auth: auth?,
+        filters: Vec::new(), // `whole` knows the authenticator
         target,
         cors,
         allow_encoded_slash: item.bool_of("allow_encoded_slash").unwrap_or(false),

@@ -16,8 +16,9 @@ pub(super) const TOO_LARGE: &str = "the file is larger than 1 MiB; split it";
 
 /// The files read so far.
 #[derive(Debug)]
-pub(super) struct Sources<'a> {
-    overlay: &'a Overlay,
+pub(super) struct Sources {
+    /// Taken from memory instead of the disk.
+    overlay: Overlay,
     /// Folder of the config file, to which all paths are relative.
     folder: PathBuf,
     read: HashMap<PathBuf, Result<File, String>>,
@@ -33,9 +34,9 @@ pub(super) struct File {
     pub(super) readable_by_all: bool,
 }
 
-impl<'a> Sources<'a> {
+impl Sources {
     /// For a config file at `config`, with some files taken from memory.
-    pub(super) fn beside(config: &Path, overlay: &'a Overlay) -> Self {
+    pub(super) fn beside(config: &Path, overlay: Overlay) -> Self {
         let folder = config.parent().map(Path::to_path_buf).unwrap_or_default();
         Self { overlay, folder, read: HashMap::new(), order: Vec::new() }
     }
@@ -46,8 +47,8 @@ impl<'a> Sources<'a> {
     }
 
     /// What is taken from memory.
-    pub(super) fn overlay(&self) -> &'a Overlay {
-        self.overlay
+    pub(super) fn overlay(&self) -> &Overlay {
+        &self.overlay
     }
 
     /// Reads a file, or remembers what it read before; the message does not name the file.
@@ -131,8 +132,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("a.yaml");
         std::fs::write(&path, "one").expect("write");
-        let nothing = Overlay::default();
-        let mut sources = Sources::beside(&folder.path().join("gateway.yaml"), &nothing);
+        let mut sources = Sources::beside(&folder.path().join("gateway.yaml"), Overlay::default());
         let first = sources.read(&path).expect("file");
         std::fs::write(&path, "two").expect("write");
         assert_eq!(sources.read(&path).expect("file").bytes, first.bytes);
@@ -142,8 +142,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_listed_without_a_digest() {
         let folder = tempfile::tempdir().expect("folder");
-        let nothing = Overlay::default();
-        let mut sources = Sources::beside(&folder.path().join("gateway.yaml"), &nothing);
+        let mut sources = Sources::beside(&folder.path().join("gateway.yaml"), Overlay::default());
         let missing = folder.path().join("none");
         assert!(sources.read(&missing).is_err());
         assert_eq!(sources.read(folder.path()).map(drop), Err("this is not a regular file".into()));

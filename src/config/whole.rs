@@ -17,8 +17,9 @@ use super::tree::{Node, parse};
 use super::validate::validate;
 use super::{Kept, Loaded, Overlay, admin, auth, backends, digest, payments, routes, server, state};
 use crate::clock::Timestamp;
+use crate::filters;
 use crate::flags::FlagSet;
-use crate::snapshot::{Diagnostic, Severity, Snapshot, Startup};
+use crate::snapshot::{Diagnostic, Route, Severity, Snapshot, Startup};
 use crate::types::{FlagKey, Revision};
 
 /// The config file.
@@ -46,7 +47,7 @@ pub(super) fn load(
     environment: Environment<'_>,
     now: Timestamp,
 ) -> Loaded {
-    let mut loading = Loading { sources: Sources::beside(config, overlay), report: Report::default(), kept, now };
+    let mut loading = Loading { sources: Sources::beside(config, overlay.clone()), report: Report::default(), kept, now };
     let file: Arc<str> = config.display().to_string().into();
     loading.report.begin(&file);
     let root = loading.config(&file, config, environment);
@@ -158,6 +159,12 @@ impl Loading<'_> {
         };
         let used = std::mem::take(&mut targets.used);
         self.flag_debts(&flags, &used, &places);
+        let auth = auth?;
+        let with_filters = |mut route: Route| {
+            route.filters = filters::chain(route.auth, &auth, route.cors.as_ref());
+            Arc::new(route)
+        };
+        let routes = lowered.into_iter().map(|lowered| with_filters(lowered.route)).collect();
         Some(Snapshot {
             revision: Revision::default(),
             hash: String::new(),
@@ -166,10 +173,10 @@ impl Loading<'_> {
             startup,
             server: server?,
             admin,
-            auth: auth?,
+            auth,
             flags,
             backends,
-            routes: lowered.into_iter().map(|lowered| Arc::new(lowered.route)).collect(),
+            routes,
             table: table?,
             payments: payments.map(Arc::new),
             warnings: Vec::new(),
