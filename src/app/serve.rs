@@ -1,4 +1,4 @@
-//! Placeholder of the wiring, replaced when the branches meet.
+//! Wiring of the gateway; written with the data plane.
 
 use std::process::ExitCode;
 
