@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::cli::ServeArgs;
-use super::explainer::LiveExplainer;
+use super::explainer::Published;
 use super::payments;
 use crate::admin::{self, AdminState, Limits, Readiness};
 use crate::config::Kept;
@@ -92,7 +92,7 @@ impl Gateway {
             let state = AdminState {
                 handle: Arc::clone(&handle),
                 changes: reloader.writer(),
-                explainer: Arc::new(LiveExplainer(Arc::clone(&handle))),
+                explainer: Arc::new(Published(Arc::clone(&handle))),
                 payments: payments.as_ref().map(payments::records),
                 metrics: Arc::new(move || rendered.render()),
                 readiness: Arc::clone(&readiness),
