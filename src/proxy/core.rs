@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     /// The control plane's runtime, where payments run.
     pub(crate) control: tokio::runtime::Handle,
     pub(crate) connections: AtomicUsize,
-    pub(crate) cores: u32,
+    pub(crate) cores: usize,
 }
 
 /// What one core owns.

@@ -2,8 +2,6 @@
 //!
 //! Every request pins one view of one snapshot (in its [`Record`]) and answers from it to its end.
 
-use std::net::IpAddr;
-
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 
@@ -16,12 +14,11 @@ use super::record::{Chosen, Record};
 use super::reply::{ExtraFields, Reply};
 use crate::auth::Identity;
 use crate::filters::{self, Answer, FilterRequest, Verdict};
-use crate::flags;
 use crate::payments::{ApiRequest, ApiResponse};
 use crate::problem::{Code, Problem};
 use crate::routing::NormalPath;
-use crate::snapshot::{Choice, Refusal};
-use crate::types::fields::{Fields, Known};
+use crate::snapshot::{Choice, Refusal, RequestContext};
+use crate::types::fields::Known;
 
 /// Takes interim (1xx) answers to the client, if its HTTP version can carry them.
 pub(crate) trait InterimSink {
@@ -45,7 +42,7 @@ pub(crate) async fn answer(mut record: Record, body: RequestBody, interim: &mut 
         Ok(identity) => identity,
         Err(answer) => return filter_reply(record, *answer),
     };
-    let context = FlagContext { fields: &record.head.fields, identity: identity.as_deref(), ip: record.origin.client };
+    let context = RequestContext { fields: &record.head.fields, identity: identity.as_deref(), ip: record.origin.client };
     match view.snapshot.choose(route, &context) {
         Choice::Payments => pay(record, body, identity.as_deref(), interim).await,
         Choice::Backend { backend, flag } => {
@@ -119,37 +116,6 @@ fn filter_reply(record: Record, answer: Answer) -> Reply {
             }
             Reply::made(record, head, Bytes::new())
         }
-    }
-}
-
-/// What flags may look at, of a request.
-struct FlagContext<'a> {
-    fields: &'a Fields,
-    identity: Option<&'a Identity>,
-    ip: IpAddr,
-}
-
-impl flags::Context for FlagContext<'_> {
-    fn user(&self) -> Option<&str> {
-        self.identity.map(|identity| &*identity.subject)
-    }
-
-    fn claim(&self, name: &str, visit: &mut dyn FnMut(&str)) {
-        if let Some(value) = self.identity.and_then(|identity| identity.claims.get(name)) {
-            flags::visit_claim(value, visit);
-        }
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.fields.find(name).and_then(|value| std::str::from_utf8(value).ok())
-    }
-
-    fn cookie(&self, name: &str) -> Option<&str> {
-        self.fields.cookie(name)
-    }
-
-    fn ip(&self) -> IpAddr {
-        self.ip
     }
 }
 

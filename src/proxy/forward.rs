@@ -113,9 +113,12 @@ impl Attempts<'_> {
         deadline: &mut Deadline,
         interim: &mut dyn InterimSink,
     ) -> Result<(Answered, super::upstream::Connection), TryError> {
+        let mut last = TryError::Closed("it has no endpoint");
         loop {
             let random = self.record.core().ids.borrow_mut().random();
-            let (index, endpoint) = self.upstream.choose(self.tried, random, Instant::now());
+            let Some((index, endpoint)) = self.upstream.choose(self.tried, random, Instant::now()) else {
+                return Err(last);
+            };
             let endpoint = Rc::clone(endpoint);
             self.record.tries += 1;
             self.record.endpoint = Some(Rc::clone(&endpoint));
@@ -133,6 +136,7 @@ impl Attempts<'_> {
             if !self.may_retry(&error, index, &endpoint, body) {
                 return Err(error);
             }
+            last = error;
         }
     }
 
@@ -146,7 +150,7 @@ impl Attempts<'_> {
         if self.retries == 0 || !self.record.head.is_idempotent() {
             return false;
         }
-        let allowed = body.replayed().is_some() && self.upstream.budget.borrow_mut().try_retry(Instant::now());
+        let allowed = body.replayed().is_some() && self.upstream.budget.borrow_mut().take(Instant::now());
         if allowed {
             self.retries -= 1;
             self.upstream.series.retries.inc();
@@ -161,8 +165,7 @@ impl Attempts<'_> {
             TryError::Connect(_) => {
                 Upstream::avoid(endpoint, Instant::now());
                 self.tried |= 1u64.checked_shl(u32::try_from(index).unwrap_or(u32::MAX)).unwrap_or(0);
-                let all = self.upstream.endpoints.len().min(64) as u32;
-                self.tried.count_ones() < all
+                (self.record.tries as usize) < self.upstream.endpoints.len()
             }
             TryError::Stale { unsent } => {
                 endpoint.drop_idle();

@@ -106,7 +106,7 @@ impl DataPlane {
             payments: options.payments,
             control: options.control,
             connections: AtomicUsize::new(0),
-            cores: u32::try_from(cores).unwrap_or(u32::MAX),
+            cores,
         });
         let (phase, watching) = watch::channel(Phase::Serving);
         let mut threads = Vec::with_capacity(cores);

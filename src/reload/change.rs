@@ -23,7 +23,17 @@ use crate::types::{FlagKey, Revision};
 
 /// Every key that a flag's definition may have, whatever its kind.
 const KEYS: &[&str] = &[
-    "kind", "description", "owner", "expires", "stage", "percent", "sticky_by", "salt", "rules", "killed", "state",
+    "kind",
+    "description",
+    "owner",
+    "expires",
+    "stage",
+    "percent",
+    "sticky_by",
+    "salt",
+    "rules",
+    "killed",
+    "state",
     "variants",
 ];
 /// Longest reason, in characters: a few sentences.
@@ -55,7 +65,8 @@ pub(super) fn undo(publisher: &mut Publisher, wish: Change) -> Result<Changed, C
             ChangeError::Conflict(format!("no change of {} is recorded, so there is nothing to undo", flag.key))
         })?;
         let Value::Object(before) = &last.before else {
-            let message = format!("the last change of {} made it; to undo that, remove it from {}", flag.key, flag.file);
+            let message =
+                format!("the last change of {} made it; to undo that, remove it from {}", flag.key, flag.file);
             return Err(ChangeError::Conflict(message));
         };
         Ok(Step { changes: difference(&flag.to_json(), before), undoes: Some(last.revision) })
@@ -134,7 +145,9 @@ fn current(publisher: &mut Publisher) -> Result<Arc<Snapshot>, ChangeError> {
         None if status.success => Ok(publisher.handle.load()),
         first => {
             let first = first.map(ToString::to_string).unwrap_or_default();
-            Err(ChangeError::Conflict(format!("the files on disk are not valid at the moment; mend them first: {first}")))
+            Err(ChangeError::Conflict(format!(
+                "the files on disk are not valid at the moment; mend them first: {first}"
+            )))
         }
     }
 }
@@ -154,7 +167,10 @@ fn file_of(publisher: &Publisher, flag: &Flag) -> Result<(PathBuf, String), Chan
     let mut texts = publisher.seen.flag_files().filter_map(|path| Some((path.clone(), read(path)?)));
     let found = texts.find(|(_, text)| edit::holds(text, flag.key.as_str()));
     let (path, text) = found.ok_or_else(|| {
-        ChangeError::Conflict(format!("{}: {} is not written there in a form that can be edited; edit it by hand", flag.file, flag.key))
+        ChangeError::Conflict(format!(
+            "{}: {} is not written there in a form that can be edited; edit it by hand",
+            flag.file, flag.key
+        ))
     })?;
     let metadata = fs::symlink_metadata(&path).map_err(|error| cannot_write(&path, &error))?;
     if metadata.is_symlink() {
@@ -182,7 +198,11 @@ fn try_out(
     let overlay = Overlay { files: [(path.to_path_buf(), text.to_owned())].into(), ..Overlay::default() };
     let mut next = publisher.try_out(&overlay).map_err(|problems| invalid(&problems))?.flags.flags;
     let others = |flags: &std::collections::BTreeMap<FlagKey, Arc<Flag>>| {
-        flags.iter().filter(|(key, _)| **key != flag.key).map(|(key, flag)| (key.clone(), Arc::clone(flag))).collect::<Vec<_>>()
+        flags
+            .iter()
+            .filter(|(key, _)| **key != flag.key)
+            .map(|(key, flag)| (key.clone(), Arc::clone(flag)))
+            .collect::<Vec<_>>()
     };
     let changed = next.get(&flag.key).map(Arc::clone);
     match changed {
@@ -218,10 +238,11 @@ fn write(
             Ok(Changed { revision: snapshot.revision, flag: flag.to_json() })
         }
         // Somebody saved the file right after us; their text is what counts, and it is recorded.
-        _ => Err(ChangeError::Stale {
-            current: snapshot.revision,
-            winner: publisher.record.history().last(&wish.key).map(Box::new),
-        }),
+        _ => {
+            publisher.record.settle();
+            let winner = publisher.record.history().last(&wish.key).map(Box::new);
+            Err(ChangeError::Stale { current: snapshot.revision, winner })
+        }
     }
 }
 

@@ -24,7 +24,11 @@ pub(super) fn replace(path: &Path, content: &[u8], mode: Mode) -> io::Result<()>
         let _ = std::fs::remove_file(&beside);
     }
     written?;
-    sync_folder(folder)
+    // The new content is in place. Not every file system syncs folders, and undoing it would be worse.
+    if let Err(error) = sync_folder(folder) {
+        tracing::warn!(folder = %folder.display(), %error, "a replaced file may come back after a power failure");
+    }
+    Ok(())
 }
 
 /// Makes the folder's entries (a new or renamed file) survive a crash.

@@ -130,7 +130,8 @@ fn remaining_comments(file: &YamlFile, definition: &Mapping, changes: &Map<Strin
     let text = file.to_string();
     let goes = |at: usize| {
         touched.iter().any(|(range, removed)| {
-            let end = if *removed { text[range.end..].find('\n').map_or(text.len(), |n| range.end + n) } else { range.end };
+            let end =
+                if *removed { text[range.end..].find('\n').map_or(text.len(), |n| range.end + n) } else { range.end };
             (range.start..end).contains(&at)
         })
     };

@@ -23,9 +23,6 @@ mod start;
 mod watch;
 mod writer;
 
-#[cfg(test)]
-mod tests;
-
 pub use keys::{Fetch, Fetched, KeyFetcher};
 pub use loader::{Files, Loader};
 pub use reloader::{Hints, Options, ReloadTrigger, Reloader};

@@ -55,7 +55,10 @@ mod tests {
     fn writes_what_a_person_would() {
         let rules = json!([{"when": {"claim.role": ["staff", "on"]}, "serve": "new"}]);
         assert_eq!(flow(&rules), r#"[{when: {claim.role: [staff, "on"]}, serve: new}]"#);
-        assert_eq!(flow(&json!({"plain": 50, "bold": 12.5, "x": true, "y": null})), r#"{plain: 50, bold: 12.5, x: true, "y": null}"#);
+        assert_eq!(
+            flow(&json!({"plain": 50, "bold": 12.5, "x": true, "y": null})),
+            r#"{plain: 50, bold: 12.5, x: true, "y": null}"#
+        );
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub enum ChangeError {
     #[error("there is no flag {0:?}")]
     NotFound(FlagKey),
     /// Somebody else changed this flag after the revision that the caller saw.
-    #[error("flag changed at revision {}; you saw an older one", .current)]
+    #[error("the flag is not as you saw it: revision {current} is served now; look again before you change it")]
     Stale {
         /// Revision now.
         current: Revision,
@@ -111,8 +111,10 @@ impl FlagWriter {
         actor: String,
         if_match: Revision,
     ) -> Result<Changed, ChangeError> {
-        self.work(move |publisher| change::undo(publisher, Change { key, changes: Map::new(), reason, actor, if_match }))
-            .await
+        self.work(move |publisher| {
+            change::undo(publisher, Change { key, changes: Map::new(), reason, actor, if_match })
+        })
+        .await
     }
 
     /// History of a flag, newest first (the last 100 changes; the file in the state folder has all).
@@ -138,6 +140,8 @@ impl FlagWriter {
         work: impl FnOnce(&mut Publisher) -> Result<Changed, ChangeError> + Send + 'static,
     ) -> Result<Changed, ChangeError> {
         let outcome = self.desk.work(work).await;
-        outcome.unwrap_or_else(|_| Err(ChangeError::Io("the gateway ended before the change did; look at the flag".into())))
+        outcome.unwrap_or_else(|_| {
+            Err(ChangeError::Io("the gateway ended before the change did; look at the flag".into()))
+        })
     }
 }

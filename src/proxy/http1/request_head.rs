@@ -157,6 +157,8 @@ fn path_detail(error: PathError) -> &'static str {
         PathError::EncodedSlash => "the path contains an encoded slash or a backslash",
         PathError::BadCharacter => "the path contains a character that must be percent-encoded",
         PathError::NotAbsolute => "the path does not start with a slash",
+        PathError::EncodedDots => "the path hides dot segments between encoded slashes",
+        PathError::DotParameters => "the path has parameters on a dot segment",
     }
 }
 

@@ -92,12 +92,12 @@ impl Endpoint {
         self.in_flight.get()
     }
 
-    pub(super) fn avoid_until(&self, until: Instant) {
+    pub(super) fn set_avoid_until(&self, until: Instant) {
         self.avoid_until.set(Some(until));
     }
 
-    pub(super) fn is_avoided(&self, now: Instant) -> bool {
-        self.avoid_until.get().is_some_and(|until| now < until)
+    pub(super) fn avoid_until(&self) -> Option<Instant> {
+        self.avoid_until.get()
     }
 
     /// An idle connection that is still open, the one used last.

@@ -12,18 +12,16 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub(crate) use connect::{ConnectError, resolve_connect};
 pub(crate) use endpoint::{Connection, Endpoint};
-pub(crate) use h2::{H2Error, H2Sender};
+pub(crate) use h2::{H2Error, LocalExecutor};
 
-use crate::resilience::{RetryBudget, choose_endpoint};
+use crate::resilience::balance::{self, AVOID_AFTER_FAILED_CONNECT, Load};
+use crate::resilience::RetryBudget;
 use crate::snapshot::Backend;
 use crate::telemetry::{CountGauge, Metrics, UpstreamSeries};
-
-/// An endpoint that could not be connected to is chosen last for this long.
-const AVOID: Duration = Duration::from_secs(1);
 
 /// Counts of requests under way by backend, over all cores and reloads.
 #[derive(Debug, Default)]
@@ -62,7 +60,7 @@ impl Drop for InFlight {
 
 impl Upstream {
     /// A backend of a new snapshot; takes over what `before` has that is still the same.
-    pub(crate) fn new(backend: &Arc<Backend>, before: Option<&Self>, counts: &InFlightCounts, metrics: &Metrics, cores: u32) -> Self {
+    pub(crate) fn new(backend: &Arc<Backend>, before: Option<&Self>, counts: &InFlightCounts, metrics: &Metrics, cores: usize) -> Self {
         let series = before.map_or_else(|| metrics.upstream(backend.name.as_str()), |before| before.series.clone());
         let endpoints = backend
             .endpoints
@@ -79,7 +77,7 @@ impl Upstream {
             backend: Arc::clone(backend),
             endpoints,
             series,
-            budget: before.map_or_else(|| Rc::new(RefCell::new(RetryBudget::new(cores))), |before| Rc::clone(&before.budget)),
+            budget: before.map_or_else(|| Rc::new(RefCell::new(RetryBudget::new(Instant::now(), cores))), |before| Rc::clone(&before.budget)),
             in_flight: counts.of(backend.name.as_str()),
         }
     }
@@ -95,22 +93,19 @@ impl Upstream {
         Some(InFlight { count: Arc::clone(&self.in_flight), gauge: self.series.in_flight.clone() })
     }
 
-    /// The less loaded of two, leaving out what `tried` says unless everything was tried.
-    pub(crate) fn choose(&self, tried: u64, random: u64, now: Instant) -> (usize, &Rc<Endpoint>) {
-        if let [only] = self.endpoints.as_slice() {
-            return (0, only);
-        }
-        let index = choose_endpoint(self.endpoints.len(), random, |index| {
+    /// The less loaded of two; `None` when every endpoint was `tried` (bit n: endpoint n).
+    pub(crate) fn choose(&self, tried: u64, random: u64, now: Instant) -> Option<(usize, &Rc<Endpoint>)> {
+        let load = |index: usize| {
             let endpoint = &self.endpoints[index];
-            let last_resort = endpoint.is_avoided(now) || (index < 64 && tried & (1 << index) != 0);
-            (last_resort, endpoint.in_flight())
-        });
-        (index, &self.endpoints[index])
+            let tried = index < u64::BITS as usize && tried & (1 << index) != 0;
+            Load { in_flight: endpoint.in_flight(), avoid_until: endpoint.avoid_until(), tried }
+        };
+        balance::pick(self.endpoints.len(), random, now, load).map(|index| (index, &self.endpoints[index]))
     }
 
     /// Marks an endpoint as not to be connected to for a moment.
     pub(crate) fn avoid(endpoint: &Endpoint, now: Instant) {
-        endpoint.avoid_until(now + AVOID);
+        endpoint.set_avoid_until(now + AVOID_AFTER_FAILED_CONNECT);
     }
 
     /// Closes idle connections that are over their time or that the backend has closed.

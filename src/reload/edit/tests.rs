@@ -70,7 +70,10 @@ fn rules_are_replaced_as_a_whole() {
 #[test]
 fn line_ends_quotes_and_a_missing_last_newline_are_no_obstacle() {
     for (text, expected) in [
-        ("a:\r\n  kind: switch\r\n  state: off # c\r\nb: {}\r\n", "a:\r\n  kind: switch\r\n  state: \"on\" # c\r\nb: {}\r\n"),
+        (
+            "a:\r\n  kind: switch\r\n  state: off # c\r\nb: {}\r\n",
+            "a:\r\n  kind: switch\r\n  state: \"on\" # c\r\nb: {}\r\n",
+        ),
         ("\"a\":\n  'state': 'off'\n", "\"a\":\n  'state': \"on\"\n"),
         ("a: {state: off}", "a: {state: \"on\"}"),
         ("---\na:\n    state: off\n...\n", "---\na:\n    state: \"on\"\n...\n"),
@@ -82,7 +85,9 @@ fn line_ends_quotes_and_a_missing_last_newline_are_no_obstacle() {
 
 #[test]
 fn what_a_program_should_not_edit_is_left_to_people() {
-    for text in ["a: &x {state: off}\nb: *x\n", "a: {state: off}\n---\nb: {}\n", "a: {}\na: {}\n", "- a\n", "b: {}\n", ""] {
+    for text in
+        ["a: &x {state: off}\nb: *x\n", "a: {state: off}\n---\nb: {}\n", "a: {}\na: {}\n", "- a\n", "b: {}\n", ""]
+    {
         let flag = if text.contains("*x") { "b" } else { "a" };
         assert!(changed(text, flag, json!({"state": "on"})).is_err(), "{text:?}");
         assert!(!holds(text, flag) || text.contains("---"), "{text:?}");
@@ -94,8 +99,10 @@ fn values() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         (0u32..100_000).prop_map(Value::from),
         "[ -~äü\n\t\u{85}\u{2028}]{0,12}".prop_map(Value::from),
-        prop::sample::select(vec!["off", "null", "~", "1e3", "0x1", "- a", "a: b", "# c", "!!str x", "&a", "*a", "%", "@"])
-            .prop_map(Value::from),
+        prop::sample::select(vec![
+            "off", "null", "~", "1e3", "0x1", "- a", "a: b", "# c", "!!str x", "&a", "*a", "%", "@"
+        ])
+        .prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
@@ -114,8 +121,8 @@ proptest! {
     fn no_value_can_break_out_of_its_place(value in values(), key in prop::sample::select(vec!["stage", "rules", "owner"])) {
         let changes: Map<String, Value> = [(key.to_owned(), value.clone())].into_iter().collect();
         let edited = edit(FILE, "member-api", &changes).expect("every value can be written");
-        prop_assert!(edited.starts_with("# Flags of the member team.\nmember-api:   # the API\n"));
-        prop_assert!(edited.ends_with("# Reviews may go away.\nreviews-offline: {kind: switch, state: off} # flow\n"));
+        let (head, tail) = ("# Flags of the member team.\nmember-api:   # the API\n", "# Reviews may go away.\nreviews-offline: {kind: switch, state: off} # flow\n");
+        prop_assert!(edited.starts_with(head) && edited.ends_with(tail), "{}", edited);
         let back = edit(&edited, "member-api", &changes).expect("again");
         prop_assert_eq!(back, edited, "writing the same again changes nothing");
     }
