@@ -9,7 +9,7 @@ mod change;
 mod durable;
 mod edit;
 mod history;
-//mod keys;
+mod keys;
 mod last_good;
 mod loader;
 mod publisher;
