@@ -178,7 +178,5 @@ fn bad_host(detail: &str) -> Refusal {
     Refusal::new(Code::InvalidHost, detail)
 }
 
-
-
 #[cfg(test)]
 mod tests;

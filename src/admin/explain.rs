@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::header::{HeaderName, HeaderValue};
 use http::{Method, Uri};
 use serde::Deserialize;
 
@@ -37,8 +36,9 @@ fn get() -> String {
 
 pub(super) async fn from_query(State(state): State<AdminState>, uri: Uri) -> Result<Response, Refusal> {
     let pairs = request::query(&uri, &["method", "path", "host", "header", "subject"])?;
-    let path = request::single(&pairs, "path")?
-        .ok_or_else(|| Refusal::new(Code::InvalidRequest, "path is missing; e.g. ?method=GET&path=/api/v1/members/7"))?;
+    let path = request::single(&pairs, "path")?.ok_or_else(|| {
+        Refusal::new(Code::InvalidRequest, "path is missing; e.g. ?method=GET&path=/api/v1/members/7")
+    })?;
     let headers = pairs
         .iter()
         .filter(|(name, _)| name == "header")
@@ -73,25 +73,6 @@ pub(super) async fn from_body(State(state): State<AdminState>, request: Request)
 }
 
 fn explained(state: &AdminState, asked: ExplainRequest) -> Result<Response, Refusal> {
-    let asked = well_formed(asked).map_err(|detail| Refusal::new(Code::Unprocessable, detail))?;
+    let asked = asked.checked().map_err(|detail| Refusal::new(Code::Unprocessable, detail))?;
     Ok(answer::json(&state.explainer.explain(&asked)))
-}
-
-/// Refuses what could not stand in a request at all; everything else is for the explainer to judge.
-fn well_formed(mut asked: ExplainRequest) -> Result<ExplainRequest, String> {
-    asked.method.make_ascii_uppercase();
-    Method::from_bytes(asked.method.as_bytes()).map_err(|_| format!("method {:?} is not a method", asked.method))?;
-    if !asked.path.starts_with('/') {
-        return Err(format!("path {:?} does not start with a slash", asked.path));
-    }
-    for (name, value) in &mut asked.headers {
-        *name = name.trim().to_ascii_lowercase();
-        *value = value.trim().to_owned();
-        HeaderName::try_from(name.as_str()).map_err(|_| format!("{name:?} is not a header name"))?;
-        HeaderValue::try_from(value.as_str()).map_err(|_| format!("the value of header {name} is not acceptable"))?;
-    }
-    if asked.subject.as_deref() == Some("") {
-        return Err("subject is empty; leave it out for a caller who is not authenticated".into());
-    }
-    Ok(asked)
 }

@@ -12,13 +12,12 @@ use crate::snapshot::{Route, Snapshot, Target};
 pub(super) struct FlagView<'a> {
     pub(super) flag: &'a Flag,
     pub(super) snapshot: &'a Snapshot,
-    /// Newest first.
-    pub(super) history: Vec<HistoryEntry>,
+    pub(super) last: Option<HistoryEntry>,
 }
 
 impl<'a> FlagView<'a> {
     pub(super) fn new(flag: &'a Flag, snapshot: &'a Snapshot, changes: &dyn FlagChanges) -> Self {
-        Self { flag, snapshot, history: changes.history(&flag.key) }
+        Self { flag, snapshot, last: changes.last_change(&flag.key) }
     }
 
     /// The definition, then `key`, `file`, `revision`, `routes`, `last_changed`, `expired` and `notes`.
@@ -41,14 +40,16 @@ impl<'a> FlagView<'a> {
     /// Routes whose requests the flag directs.
     pub(super) fn routes(&self) -> impl Iterator<Item = &'a Route> {
         let key = &self.flag.key;
-        self.snapshot.routes.iter().map(AsRef::as_ref).filter(
-            move |route| matches!(&route.target, Target::Flagged { flag, .. } if flag.key == *key),
-        )
+        self.snapshot
+            .routes
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(move |route| matches!(&route.target, Target::Flagged { flag, .. } if flag.key == *key))
     }
 
     /// Who changed it last, when and why; null if nobody did through the gateway.
     pub(super) fn last_changed(&self) -> Value {
-        self.history.first().map_or(Value::Null, |entry| {
+        self.last.as_ref().map_or(Value::Null, |entry| {
             json!({
                 "at": entry.at.rfc3339(),
                 "actor": entry.actor,

@@ -40,9 +40,8 @@ struct UndoBody {
 pub(super) async fn list(State(state): State<AdminState>, uri: Uri) -> Result<Response, Refusal> {
     request::query(&uri, &[])?;
     let (snapshot, now) = (state.handle.load(), Timestamp::now());
-    let flags: Vec<Value> = (snapshot.flags.flags.values())
-        .map(|flag| FlagView::new(flag, &snapshot, &*state.changes).json(now))
-        .collect();
+    let flags: Vec<Value> =
+        (snapshot.flags.flags.values()).map(|flag| FlagView::new(flag, &snapshot, &*state.changes).json(now)).collect();
     let document = json!({ "revision": snapshot.revision, "stale": snapshot.flags.stale, "flags": flags });
     Ok(answer::tagged_json(snapshot.revision, &document))
 }

@@ -5,10 +5,10 @@ use axum::response::Response;
 use http::Uri;
 use serde_json::{Value, json};
 
-use super::AdminState;
 use super::answer::{self, Refusal};
 use super::flag_view::FlagView;
 use super::request;
+use super::{AdminState, FlagChanges};
 use crate::clock::Timestamp;
 use crate::flags::Kind;
 use crate::reload::HistoryEntry;
@@ -17,16 +17,17 @@ pub(super) async fn list(State(state): State<AdminState>, uri: Uri) -> Result<Re
     request::query(&uri, &[])?;
     let (snapshot, now) = (state.handle.load(), Timestamp::now());
     let migrations: Vec<Value> = (snapshot.flags.flags.values())
-        .filter_map(|flag| migration(&FlagView::new(flag, &snapshot, &*state.changes), now))
+        .filter_map(|flag| migration(&FlagView::new(flag, &snapshot, &*state.changes), &*state.changes, now))
         .collect();
     let document = json!({ "revision": snapshot.revision, "migrations": migrations });
     Ok(answer::tagged_json(snapshot.revision, &document))
 }
 
-fn migration(view: &FlagView<'_>, now: Timestamp) -> Option<Value> {
+fn migration(view: &FlagView<'_>, changes: &dyn FlagChanges, now: Timestamp) -> Option<Value> {
     let Kind::Migration { stage, .. } = view.flag.kind else { return None };
-    let since = view.history.last().map(|entry| entry.at);
-    let stage_since = view.history.iter().find(|entry| changed_stage(entry)).map(|entry| entry.at);
+    let history = changes.history(&view.flag.key);
+    let since = history.last().map(|entry| entry.at);
+    let stage_since = history.iter().find(|entry| changed_stage(entry)).map(|entry| entry.at);
     Some(json!({
         "key": view.flag.key,
         "stage": stage.as_str(),

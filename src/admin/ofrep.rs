@@ -47,7 +47,9 @@ pub(super) async fn all(State(state): State<AdminState>, request: Request) -> Re
     };
     let snapshot = state.handle.load();
     let flags: Vec<Value> = (snapshot.flags.flags.values())
-        .map(|flag| evaluate(flag, &context, snapshot.flags.stale).unwrap_or_else(|m| m.document(Some(flag.key.as_str()))))
+        .map(|flag| {
+            evaluate(flag, &context, snapshot.flags.stale).unwrap_or_else(|m| m.document(Some(flag.key.as_str())))
+        })
         .collect();
     let document = json!({ "flags": flags });
     // Tagged by content, not by revision: most revisions change nothing for most contexts.
@@ -120,7 +122,9 @@ fn evaluate(flag: &Flag, context: &Attributes, stale: bool) -> Result<Value, Mis
     if let Some(owner) = &flag.owner {
         metadata["owner"] = json!(owner);
     }
-    Ok(json!({ "key": flag.key, "value": value, "reason": openfeature(decision.reason), "variant": variant, "metadata": metadata }))
+    Ok(
+        json!({ "key": flag.key, "value": value, "reason": openfeature(decision.reason), "variant": variant, "metadata": metadata }),
+    )
 }
 
 /// OpenFeature's word for a reason.

@@ -77,7 +77,10 @@ pub(super) fn if_match(headers: &HeaderMap) -> Result<Revision, Refusal> {
     };
     let text = value.to_str().unwrap_or_default().trim();
     if text == "*" {
-        return Err(Refusal::new(Code::PreconditionRequired, "If-Match: * names no revision; send the one that you saw"));
+        return Err(Refusal::new(
+            Code::PreconditionRequired,
+            "If-Match: * names no revision; send the one that you saw",
+        ));
     }
     let number = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     match number.and_then(parse_revision) {
@@ -108,7 +111,8 @@ mod tests {
     fn if_match_is_one_quoted_revision() {
         assert_eq!(read("\"12\""), Ok(Revision(12)));
         assert_eq!(read("*"), Err(Code::PreconditionRequired));
-        for nonsense in ["12", "W/\"12\"", "\"12\", \"13\"", "\"+12\"", "\"\"", "\"x\"", "\"99999999999999999999\"", ""] {
+        for nonsense in ["12", "W/\"12\"", "\"12\", \"13\"", "\"+12\"", "\"\"", "\"x\"", "\"99999999999999999999\"", ""]
+        {
             assert_eq!(read(nonsense), Err(Code::InvalidRequest), "{nonsense}");
         }
     }

@@ -1,17 +1,15 @@
 //! The one list of what is routed: path, method, who may, handler. Layers are added here too, in order.
 
-use axum::{Extension, Router};
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, patch, post};
+use axum::{Extension, Router};
 use http::Method;
 
 use super::access::{self, Call, Ends};
 use super::answer::{self, Refusal};
-use super::{
-    AdminState, events, explain, flags, health, migrations, ofrep, openapi, payments, snapshot, status_page,
-};
+use super::{AdminState, events, explain, flags, health, migrations, ofrep, openapi, payments, snapshot, status_page};
 use crate::problem::Code;
 use crate::snapshot::Role;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 
 use super::Readiness;
@@ -82,6 +83,11 @@ pub trait FlagChanges: Send + Sync {
 
     /// History of a flag, newest first.
     fn history(&self, key: &FlagKey) -> Vec<HistoryEntry>;
+
+    /// The newest entry of a flag's history.
+    fn last_change(&self, key: &FlagKey) -> Option<HistoryEntry> {
+        self.history(key).into_iter().next()
+    }
 }
 
 impl FlagChanges for FlagWriter {
@@ -117,6 +123,32 @@ pub struct ExplainRequest {
     pub headers: Vec<(String, String)>,
     /// An authenticated caller with this subject.
     pub subject: Option<String>,
+}
+
+impl ExplainRequest {
+    /// Refuses what could not stand in a request at all and writes the rest in one spelling (method in upper
+    /// case, header names in lower case); everything else is for the explainer to judge.
+    ///
+    /// # Errors
+    /// What is wrong, in a sentence.
+    pub fn checked(mut self) -> Result<Self, String> {
+        self.method.make_ascii_uppercase();
+        Method::from_bytes(self.method.as_bytes()).map_err(|_| format!("{:?} is not a method", self.method))?;
+        if !self.path.starts_with('/') {
+            return Err(format!("path {:?} does not start with a slash", self.path));
+        }
+        for (name, value) in &mut self.headers {
+            *name = name.trim().to_ascii_lowercase();
+            *value = value.trim().to_owned();
+            HeaderName::try_from(name.as_str()).map_err(|_| format!("{name:?} is not a header name"))?;
+            HeaderValue::try_from(value.as_str())
+                .map_err(|_| format!("the value of header {name} is not acceptable"))?;
+        }
+        if self.subject.as_deref() == Some("") {
+            return Err("subject is empty; leave it out for a caller who is not authenticated".into());
+        }
+        Ok(self)
+    }
 }
 
 /// Says which route, identity, flag, variant and backend a request gets, and why, without sending it.

@@ -89,7 +89,8 @@ fn overview(state: &AdminState, snapshot: &Snapshot, status: &ReloadStatus) -> S
         (false, true) => "<span class=\"bad\">not ready: draining</span>",
         (false, false) => "<span class=\"bad\">not ready: keys not fetched yet</span>",
     };
-    let reload = if status.success { "<span class=\"ok\">succeeded</span>" } else { "<span class=\"bad\">failed</span>" };
+    let reload =
+        if status.success { "<span class=\"ok\">succeeded</span>" } else { "<span class=\"bad\">failed</span>" };
     format!(
         "<dl><dt>State</dt><dd>{ready}</dd><dt>Revision</dt><dd>{}</dd><dt>Hash</dt><dd><code>{}</code></dd>\
          <dt>Made</dt><dd>{}</dd><dt>Last reload</dt><dd>{reload} at {}</dd><dt>Version</dt><dd>{}</dd></dl>\n",
@@ -141,7 +142,7 @@ fn flag_row(view: &FlagView<'_>, now: Timestamp) -> Vec<String> {
         1 => ", 1 rule".to_owned(),
         count => format!(", {count} rules"),
     };
-    let (changed, reason) = match view.history.first() {
+    let (changed, reason) = match &view.last {
         Some(entry) => {
             (format!("{} by {}", Text(entry.at.rfc3339()), Text(&entry.actor)), Text(&entry.reason).to_string())
         }

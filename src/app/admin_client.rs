@@ -11,6 +11,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 
 use super::cli::GatewayArgs;
+use crate::client;
+use crate::tls::ClientTls;
 
 /// For one call, from connecting to the last byte.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -21,7 +23,11 @@ const MAX_ANSWER: usize = 32 << 20;
 /// A gateway's control plane.
 #[derive(Debug)]
 pub(crate) struct AdminClient {
+    /// As the user gave it, for messages.
+    address: String,
     authority: Authority,
+    /// Present for an `https` URL; trusts the system's roots.
+    tls: Option<ClientTls>,
     /// Path below which the API stands, without a slash at its end; empty unless a proxy adds one.
     prefix: String,
     token: Option<HeaderValue>,
@@ -65,9 +71,11 @@ impl std::error::Error for CallError {}
 impl AdminClient {
     pub(crate) fn new(args: &GatewayArgs) -> anyhow::Result<Self> {
         let uri: Uri = args.admin.parse().with_context(|| format!("--admin {:?} is not a URL", args.admin))?;
-        if uri.scheme() != Some(&Scheme::HTTP) {
-            bail!("--admin {:?} is not an http:// URL; the control plane speaks plain HTTP, reach a remote one through a tunnel", args.admin);
-        }
+        let tls = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => None,
+            Some(scheme) if *scheme == Scheme::HTTPS => Some(ClientTls::new(None)?),
+            _ => bail!("--admin {:?} is not an http:// or https:// URL", args.admin),
+        };
         let Some(authority) = uri.authority().cloned() else { bail!("--admin {:?} names no host", args.admin) };
         if uri.query().is_some() || authority.as_str().contains('@') {
             bail!("--admin {:?} is more than scheme, host, port and path", args.admin);
@@ -78,7 +86,13 @@ impl AdminClient {
         if let Some(token) = &mut token {
             token.set_sensitive(true);
         }
-        Ok(Self { authority, prefix: uri.path().trim_end_matches('/').to_owned(), token })
+        Ok(Self {
+            address: args.admin.clone(),
+            authority,
+            tls,
+            prefix: uri.path().trim_end_matches('/').to_owned(),
+            token,
+        })
     }
 
     /// Reads.
@@ -114,14 +128,15 @@ impl AdminClient {
         let timed = tokio::time::timeout(DEADLINE, exchange).await;
         let (parts, bytes) = timed
             .unwrap_or_else(|_| bail!("no answer within {} s", DEADLINE.as_secs()))
-            .with_context(|| format!("the gateway at http://{}{} can't be asked", self.authority, self.prefix))
+            .with_context(|| format!("the gateway at {} can't be asked", self.address))
             .map_err(CallError::Failed)?;
         let document = serde_json::from_slice(&bytes).ok();
         if !parts.status.is_success() {
             return Err(CallError::Refused { status: parts.status, document: document.unwrap_or_else(|| json!({})) });
         }
         let Some(document) = document else {
-            let error = anyhow::anyhow!("http://{}{path} answers, but not with JSON: is it a gateway?", self.authority);
+            let error =
+                anyhow::anyhow!("{} answers, but not with JSON: is it a gateway's control plane?", self.address);
             return Err(CallError::Failed(error));
         };
         let tag = parts.headers.get(ETAG).and_then(|tag| tag.to_str().ok());
@@ -162,7 +177,8 @@ impl AdminClient {
         request: Request<Full<bytes::Bytes>>,
     ) -> anyhow::Result<http::Response<hyper::body::Incoming>> {
         let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
-        let stream = tokio::net::TcpStream::connect((host, self.authority.port_u16().unwrap_or(80))).await?;
+        let port = self.authority.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
+        let stream = client::connect(host, port, self.tls.as_ref().map(|tls| (tls, host)), DEADLINE).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         Ok(sender.send_request(request).await?)
@@ -185,4 +201,37 @@ pub(crate) fn encode(text: &str) -> String {
         }
     }
     encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::cli::{Output, OutputArgs};
+
+    fn args(admin: &str, token: Option<&str>) -> GatewayArgs {
+        let output = OutputArgs { output: Output::Table };
+        GatewayArgs { admin: admin.into(), token: token.map(str::to_owned), output }
+    }
+
+    #[test]
+    fn the_address_is_a_url_and_nothing_more() {
+        for bad in ["", "127.0.0.1:9901", "ftp://x", "http://", "http://u:p@x", "http://x/?a=b", "unix:/x"] {
+            assert!(AdminClient::new(&args(bad, None)).is_err(), "{bad:?}");
+        }
+        let client = AdminClient::new(&args("http://[::1]:9901/ops/", None)).expect("a URL");
+        assert_eq!((client.authority.as_str(), client.prefix.as_str()), ("[::1]:9901", "/ops"));
+    }
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let client = AdminClient::new(&args("http://x", Some("s3cret\n"))).expect("a client");
+        assert!(!format!("{client:?}").contains("s3cret"));
+        assert!(AdminClient::new(&args("http://x", Some("s3\u{1}cret"))).is_err());
+    }
+
+    #[test]
+    fn segments_are_encoded() {
+        assert_eq!(encode("member-api"), "member-api");
+        assert_eq!(encode("a/b?ü"), "a%2Fb%3F%C3%BC");
+    }
 }

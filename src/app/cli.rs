@@ -3,17 +3,45 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use super::commands::assignment::{Assignment, HeaderField};
 use crate::units::parse_duration;
 
 /// API gateway for the years in which a monolith is being replaced.
 #[derive(Debug, Parser)]
-#[command(name = "figway", version, arg_required_else_help = true, after_help = "Exit codes: 0 done, 1 a problem was found or refused, 2 wrong usage.")]
+#[command(
+    name = "figway",
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done, 1 a problem was found or refused, 2 wrong usage."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    /// Wrong usage, with the text to print; also a request for help or the version.
+    pub(crate) fn read(line: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches_from(line)?;
+        if let Some(("explain", explain)) = matches.subcommand()
+            && explain.contains_id("config")
+        {
+            // Not clap's conflicts_with: FIGWAY_ADMIN in the environment must not forbid --config.
+            let typed = |name: &&&str| explain.value_source(name) == Some(ValueSource::CommandLine);
+            if let Some(option) = ["admin", "token"].iter().find(typed) {
+                let message = format!("--config explains without a gateway; leave out --{option}");
+                return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+            }
+        }
+        Self::from_arg_matches(&matches)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -87,7 +115,7 @@ pub(crate) struct ExplainArgs {
     #[arg(long)]
     pub(crate) subject: Option<String>,
     /// Explain by this configuration, without a gateway; else a running gateway is asked
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["admin", "token"])]
+    #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) gateway: GatewayArgs,

@@ -1,145 +1,233 @@
-//! Explains a request that nobody sends, with the code that serves those that somebody does.
+//! Explain: the decision of the data plane for a request that nobody sends, with the reason of each step.
+//!
+//! Path, route, filters and flag are the data plane's own functions, called in its order; nothing is decided here.
+//! `--subject` stands in for a verified token, so authentication is then taken as passed.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::admin::{ExplainRequest, Explainer};
 use crate::auth::Identity;
 use crate::clock::Timestamp;
-use crate::filters::{Answer, FilterRequest, Verdict, is_preflight};
-use crate::flags::Flag;
+use crate::filters::{self, Answer, AuthMode, FilterRequest, Verdict};
+use crate::flags::{self, Decision, Flag};
 use crate::problem::{Code, Problem};
-use crate::routing;
-use crate::snapshot::{AuthMode, Backend, Choice, Refusal, RequestContext, Route, Snapshot, SnapshotHandle};
+use crate::routing::{NormalPath, normalise};
+use crate::snapshot::{Backend, Choice, Refusal, Route, Snapshot, SnapshotHandle};
 use crate::types::fields::{Fields, Known};
 
-/// The address that an explained request comes from.
-const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Explains by whatever snapshot is published.
+pub(crate) struct Published(pub(crate) Arc<SnapshotHandle>);
 
-/// Explains by the snapshot that serves now.
-#[derive(Debug)]
-pub(super) struct LiveExplainer(pub(super) Arc<SnapshotHandle>);
-
-impl Explainer for LiveExplainer {
+impl Explainer for Published {
     fn explain(&self, request: &ExplainRequest) -> Value {
         explain(&self.0.load(), request)
     }
 }
 
-/// What the gateway would do with a request, step by step, as a JSON object.
-pub(super) fn explain(snapshot: &Snapshot, request: &ExplainRequest) -> Value {
-    let mut story = json!({
-        "request": {"method": request.method, "path": request.path},
-        "revision": snapshot.revision,
-        "stale": snapshot.stale,
-    });
-    if let Err(problem) = tell(snapshot, request, &mut story) {
-        story["answer"] = json!({
-            "status": problem.code.status(),
-            "code": problem.code.as_str(),
-            "detail": problem.detail,
-            "by": "gateway",
-        });
-    }
-    story
+/// Explains by one snapshot.
+pub(crate) fn explain(snapshot: &Snapshot, request: &ExplainRequest) -> Value {
+    let mut told = Map::new();
+    told.insert("method".into(), json!(request.method));
+    told.insert("path".into(), json!(request.path));
+    let outcome = match decide(snapshot, request, &mut told) {
+        Ok(outcome) => outcome,
+        Err(answer) => answered(&answer),
+    };
+    told.insert("outcome".into(), outcome);
+    told.insert("revision".into(), json!(snapshot.revision));
+    Value::Object(told)
 }
 
-fn tell(snapshot: &Snapshot, request: &ExplainRequest, story: &mut Value) -> Result<(), Problem> {
-    let mut fields = Fields::new();
-    for (name, value) in &request.headers {
-        fields.push(name, value.as_bytes());
-    }
-    let raw_path = request.path.split('?').next().unwrap_or_default();
-    let path = routing::normalise(raw_path.as_bytes()).map_err(|error| Problem::new(Code::InvalidPath, error.to_string()))?;
-    story["request"]["normalised_path"] = json!(path.path);
-    let host = request.host.clone().or_else(|| fields.get_str(Known::Host).map(str::to_owned)).unwrap_or_default();
-    let preflight_for =
-        if is_preflight(&request.method, &fields) { fields.get_str(Known::AccessControlRequestMethod) } else { None };
-    let index = snapshot.route(&host, &path, &request.method, preflight_for).map_err(refused)?;
-    let route = &snapshot.routes[index];
-    story["route"] = describe_route(route);
-    let identity = identify(route, request, &fields, story)?;
-    let context = RequestContext { fields: &fields, identity: identity.as_deref(), ip: CLIENT };
-    match snapshot.choose(route, &context) {
-        Choice::Payments => story["target"] = json!("the payment distributor"),
+/// Follows the request's way and tells each step; the outcome, or the answer that ends it early.
+fn decide(snapshot: &Snapshot, request: &ExplainRequest, told: &mut Map<String, Value>) -> Result<Value, Box<Answer>> {
+    let raw = request.path.split('?').next().unwrap_or_default();
+    let path = normalise(raw.as_bytes()).map_err(|error| refuse(Code::InvalidPath, error.to_string()))?;
+    told.insert("normal_path".into(), json!(path.path));
+    let fields = fields(snapshot, request);
+    let route = find_route(snapshot, request, &path, &fields)?;
+    told.insert("route".into(), json!({ "name": route.name, "path": route.path, "auth": auth_word(route.auth) }));
+    let identity = run_filters(snapshot, request, route, &fields)?;
+    told.insert("identity".into(), identity.as_deref().map_or(Value::Null, identity_json));
+    let context = Imagined { fields: &fields, identity: identity.as_deref() };
+    Ok(match snapshot.choose(route, &context) {
+        Choice::Payments => json!({ "kind": "payments", "why": "the payment distributor answers" }),
         Choice::Backend { backend, flag } => {
-            if let Some((flag, _)) = flag {
-                story["flag"] = describe_flag(flag, &context, snapshot.flags.stale);
+            if let Some((flag, decision)) = flag {
+                told.insert("flag".into(), flag_json(flag, decision, &context, snapshot.flags.stale));
             }
-            story["backend"] = describe_backend(backend);
+            forwarded(backend)
         }
-    }
-    Ok(())
-}
-
-fn refused(refusal: Refusal) -> Problem {
-    match refusal {
-        Refusal::NotFound => Problem::new(Code::NoRoute, "no route matches this path"),
-        Refusal::MethodNotAllowed { allow } => Problem::new(Code::MethodNotAllowed, format!("this path takes {allow}")),
-        Refusal::EncodedSlash => Problem::new(Code::InvalidPath, "the route does not allow encoded slashes"),
-    }
-}
-
-fn describe_route(route: &Route) -> Value {
-    let auth = match route.auth {
-        AuthMode::Required => "required",
-        AuthMode::Optional => "optional",
-        AuthMode::None => "none",
-    };
-    json!({"name": route.name, "path": route.path, "methods": route.methods, "host": route.host, "auth": auth})
-}
-
-/// Who would be calling: the subject that is assumed, or whoever the request's own token proves.
-fn identify(
-    route: &Route,
-    request: &ExplainRequest,
-    fields: &Fields,
-    story: &mut Value,
-) -> Result<Option<Arc<Identity>>, Problem> {
-    if let Some(subject) = &request.subject {
-        story["identity"] = json!({"subject": subject, "why": "assumed, as asked"});
-        let claims = [("sub".to_owned(), json!(subject))].into_iter().collect();
-        return Ok(Some(Arc::new(Identity {
-            subject: subject.as_str().into(),
-            issuer: "".into(),
-            claims,
-            headers: Vec::new(),
-            expires: Timestamp(i64::MAX),
-        })));
-    }
-    let mut seen = FilterRequest { method: &request.method, fields, now: Timestamp::now(), identity: None, waits: 1 };
-    for filter in &route.filters {
-        match filter.on_request(&mut seen) {
-            Verdict::Continue | Verdict::Wait(_) => {}
-            Verdict::Answer(answer) => match *answer {
-                Answer::Problem(problem, _) => return Err(problem),
-                Answer::NoContent(_) => {
-                    story["answer"] = json!({"status": 204, "by": "gateway", "detail": "the route's cors answers the preflight"});
-                }
-            },
-        }
-    }
-    story["identity"] = match &seen.identity {
-        Some(identity) => json!({"subject": &*identity.subject, "issuer": &*identity.issuer, "why": "the token is valid"}),
-        None => json!({"subject": null, "why": "the request carries no token, and the route needs none"}),
-    };
-    Ok(seen.identity)
-}
-
-fn describe_flag(flag: &Flag, context: &RequestContext<'_>, stale: bool) -> Value {
-    let explanation = flag.explain(context, stale);
-    json!({
-        "key": flag.key,
-        "kind": flag.kind.as_str(),
-        "variant": flag.variants()[explanation.decision.variant],
-        "reason": explanation.decision.reason.as_str(),
-        "why": explanation.words,
     })
 }
 
-fn describe_backend(backend: &Backend) -> Value {
+fn find_route<'a>(
+    snapshot: &'a Snapshot,
+    request: &ExplainRequest,
+    path: &NormalPath<'_>,
+    fields: &Fields,
+) -> Result<&'a Route, Box<Answer>> {
+    let host = request.host.as_deref().or_else(|| fields.get_str(Known::Host)).unwrap_or_default();
+    let preflight_for = filters::is_preflight(&request.method, fields)
+        .then(|| fields.get_str(Known::AccessControlRequestMethod))
+        .flatten();
+    match snapshot.route(&without_port(host), path, &request.method, preflight_for) {
+        Ok(index) => Ok(&snapshot.routes[index]),
+        Err(Refusal::NotFound) => Err(refuse(Code::NoRoute, "no route matches this path")),
+        Err(Refusal::MethodNotAllowed { allow }) => {
+            Err(refuse(Code::MethodNotAllowed, format!("this path takes {allow}")))
+        }
+        Err(Refusal::EncodedSlash) => {
+            Err(refuse(Code::InvalidPath, "the path contains an encoded slash or a backslash; this route forbids it"))
+        }
+    }
+}
+
+/// Runs the route's filters as the data plane does; only that nobody waits for keys to be fetched.
+fn run_filters(
+    snapshot: &Snapshot,
+    request: &ExplainRequest,
+    route: &Route,
+    fields: &Fields,
+) -> Result<Option<Arc<Identity>>, Box<Answer>> {
+    let pretended = request.subject.as_deref().map(|subject| pretend(subject, route));
+    let auth = if request.subject.is_some() { AuthMode::None } else { route.auth };
+    let mut run = FilterRequest {
+        method: &request.method,
+        fields,
+        now: Timestamp::now(),
+        identity: pretended.flatten(),
+        waits: 0,
+    };
+    for filter in filters::chain(auth, &snapshot.auth, route.cors.as_ref()) {
+        run.waits = 0;
+        loop {
+            match filter.on_request(&mut run) {
+                Verdict::Continue => break,
+                Verdict::Answer(answer) => return Err(answer),
+                Verdict::Wait(_) => run.waits += 1,
+            }
+        }
+    }
+    Ok(run.identity)
+}
+
+/// A caller with this subject and no other claim; a route that looks at nobody sees nobody.
+fn pretend(subject: &str, route: &Route) -> Option<Arc<Identity>> {
+    let identity = || Identity {
+        subject: subject.into(),
+        issuer: "".into(),
+        claims: Map::from_iter([("sub".to_owned(), json!(subject))]),
+        headers: Vec::new(),
+        expires: Timestamp(i64::MAX),
+    };
+    (route.auth != AuthMode::None).then(|| Arc::new(identity()))
+}
+
+/// The request's fields without those by which a client could pass for somebody.
+fn fields(snapshot: &Snapshot, request: &ExplainRequest) -> Fields {
+    let identity = snapshot.auth.identity_header_names();
+    let mut fields = Fields::new();
+    for (name, value) in &request.headers {
+        let plain = name.replace('_', "-");
+        if !identity.iter().any(|reserved| **reserved == *plain) {
+            fields.push(name, value.as_bytes());
+        }
+    }
+    fields
+}
+
+fn without_port(host: &str) -> String {
+    let authority = http::uri::Authority::try_from(host);
+    authority.map_or_else(|_| host.to_owned(), |authority| authority.host().to_owned()).to_ascii_lowercase()
+}
+
+fn refuse(code: Code, detail: impl Into<String>) -> Box<Answer> {
+    Box::new(Answer::Problem(Problem::new(code, detail), Vec::new()))
+}
+
+fn answered(answer: &Answer) -> Value {
+    match answer {
+        Answer::NoContent(_) => {
+            json!({ "kind": "answered", "status": 204, "why": "the route's cors answers preflights" })
+        }
+        Answer::Problem(problem, _) => json!({
+            "kind": "refused",
+            "status": problem.code.status(),
+            "code": problem.code.as_str(),
+            "why": problem.detail,
+        }),
+    }
+}
+
+fn forwarded(backend: &Backend) -> Value {
     let endpoints: Vec<String> = backend.endpoints.iter().map(ToString::to_string).collect();
-    json!({"name": backend.name, "endpoints": endpoints})
+    json!({ "kind": "forwarded", "backend": backend.name, "endpoints": endpoints })
+}
+
+fn flag_json(flag: &Flag, decision: Decision, context: &dyn flags::Context, stale: bool) -> Value {
+    json!({
+        "key": flag.key,
+        "variant": flag.variants().get(decision.variant),
+        "reason": decision.reason.as_str(),
+        "why": flag.explain(context, stale).words,
+        "file": flag.file,
+    })
+}
+
+fn identity_json(identity: &Identity) -> Value {
+    json!({
+        "subject": &*identity.subject,
+        "issuer": (!identity.issuer.is_empty()).then_some(&*identity.issuer),
+        "claims": identity.claims,
+    })
+}
+
+fn auth_word(auth: AuthMode) -> &'static str {
+    match auth {
+        AuthMode::Required => "required",
+        AuthMode::Optional => "optional",
+        AuthMode::None => "none",
+    }
+}
+
+/// What flags may look at, of a request that is only described. It comes from this machine.
+struct Imagined<'a> {
+    fields: &'a Fields,
+    identity: Option<&'a Identity>,
+}
+
+impl flags::Context for Imagined<'_> {
+    fn user(&self) -> Option<&str> {
+        self.identity.map(|identity| &*identity.subject)
+    }
+
+    fn claim(&self, name: &str, visit: &mut dyn FnMut(&str)) {
+        if let Some(value) = self.identity.and_then(|identity| identity.claims.get(name)) {
+            visit_texts(value, visit);
+        }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.fields.find(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    fn cookie(&self, name: &str) -> Option<&str> {
+        self.fields.cookie(name)
+    }
+
+    fn ip(&self) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::LOCALHOST)
+    }
+}
+
+fn visit_texts(claim: &Value, visit: &mut dyn FnMut(&str)) {
+    match claim {
+        Value::String(text) => visit(text),
+        Value::Array(elements) => elements.iter().for_each(|element| visit_texts(element, visit)),
+        Value::Bool(_) | Value::Number(_) => visit(&claim.to_string()),
+        Value::Null | Value::Object(_) => {}
+    }
 }

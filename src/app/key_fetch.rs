@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-
 use crate::client::HttpClient;
 use crate::reload::{Fetch, Fetched};
 use crate::tls::ClientTls;
@@ -15,12 +13,11 @@ const LARGEST: usize = 1 << 20;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A fetcher of key sets. On a machine without trust roots, `http` URLs can still be fetched.
-pub(super) fn fetcher() -> anyhow::Result<Arc<dyn Fetch>> {
+pub(super) fn fetcher() -> Arc<dyn Fetch> {
     let tls = ClientTls::new(None).map_err(|error| tracing::debug!(%error, "https key URLs can't be fetched")).ok();
     let client = Arc::new(HttpClient::new(tls));
-    let get = move |url: String| -> Fetched {
+    Arc::new(move |url: String| -> Fetched {
         let client = Arc::clone(&client);
         Box::pin(async move { client.get(&url, TIMEOUT, LARGEST).await.map_err(|error| error.to_string()) })
-    };
-    Ok(Arc::new(get)).context("the client for keys")
+    })
 }

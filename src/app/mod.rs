@@ -3,18 +3,23 @@
 mod admin_client;
 mod cli;
 mod commands;
+mod demo;
+mod explainer;
+mod key_fetch;
+mod logging;
 mod output;
+mod payments;
+mod serve;
 
 use std::process::ExitCode;
-
-use clap::Parser as _;
 
 use cli::{Cli, Command};
 
 /// Runs the command line of this process: 0 done, 1 a problem was found or refused, 2 wrong usage.
 #[must_use]
 pub fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    let cli = Cli::read(std::env::args_os()).unwrap_or_else(|usage| usage.exit());
+    match run(cli.command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("figway: {}", output::printable(&format!("{error:#}")));

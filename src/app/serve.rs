@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::cli::ServeArgs;
-use super::explainer::LiveExplainer;
+use super::explainer::Published;
 use super::payments;
 use crate::admin::{self, AdminState, Limits, Readiness};
 use crate::config::Kept;
@@ -73,7 +73,7 @@ impl Gateway {
         let mut control = Vec::new();
 
         let readiness = Arc::new(Readiness::new());
-        let fetcher = KeyFetcher::new(Arc::clone(&kept), super::key_fetch::fetcher()?, Arc::clone(&metrics));
+        let fetcher = KeyFetcher::new(Arc::clone(&kept), super::key_fetch::fetcher(), Arc::clone(&metrics));
         let (published, ready) = (reloader.published(), Arc::clone(&readiness));
         let until = ended.clone();
         control.push(tokio::spawn(async move {
@@ -92,7 +92,7 @@ impl Gateway {
             let state = AdminState {
                 handle: Arc::clone(&handle),
                 changes: reloader.writer(),
-                explainer: Arc::new(LiveExplainer(Arc::clone(&handle))),
+                explainer: Arc::new(Published(Arc::clone(&handle))),
                 payments: payments.as_ref().map(payments::records),
                 metrics: Arc::new(move || rendered.render()),
                 readiness: Arc::clone(&readiness),

@@ -85,7 +85,8 @@ fn a_token_decides_the_role_from_anywhere() {
 
 #[test]
 fn credentials_that_do_not_hold_are_refused_even_where_none_are_needed() {
-    for value in ["Bearer wrong", "Bearer s3cre", "Bearer s3crets", "Bearer ", "Bearer", "Basic czNjcmV0", "s3cret", ""] {
+    for value in ["Bearer wrong", "Bearer s3cre", "Bearer s3crets", "Bearer ", "Bearer", "Basic czNjcmV0", "s3cret", ""]
+    {
         assert_eq!(check(&with_token(value), Role::Viewer), Err(Code::TokenInvalid), "{value:?}");
     }
     let mut twice = with_token("Bearer s3cret");

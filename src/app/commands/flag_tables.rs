@@ -2,18 +2,11 @@
 
 use serde_json::Value;
 
-use super::raise::differences;
+use super::raise::{definition, differences};
 use crate::app::output::{Table, cell, printable};
-
-/// Members of a flag's document that are not of its definition.
-const SURROUNDINGS: &[&str] = &["revision", "last_changed", "notes", "expired", "stale", "routes", "file"];
 
 /// What a change did, in a line.
 pub(super) fn done(key: &str, before: &Value, after: &Value) -> String {
-    let definition = |view: &Value| {
-        let members = view.as_object().cloned().unwrap_or_default();
-        Value::Object(members.into_iter().filter(|(name, _)| !SURROUNDINGS.contains(&name.as_str())).collect())
-    };
     let differences = differences(&definition(before), &definition(after));
     let what = if differences.is_empty() { "says the same as before".into() } else { differences.join(", ") };
     printable(&format!("{key}: {what} (revision {})\n", cell(&after["revision"])))

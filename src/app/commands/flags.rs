@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::flag_tables::{done, history_table, list_table, winner};
-use super::raise::{changed, raised};
+use super::raise::{changed, definition, raised};
 use crate::app::admin_client::{AdminClient, Answer, CallError, block_on, encode};
 use crate::app::cli::{FlagsCommand, GatewayArgs, Output, RaisingArgs, SetArgs};
 use crate::app::output::{cell, outline, print, print_as, printable};
@@ -65,7 +65,8 @@ async fn change(
 ) -> anyhow::Result<ExitCode> {
     let client = AdminClient::new(gateway)?;
     let now = client.get(&path(key, "")).await?;
-    ask_before(key, &now.document, &raised(&now.document, &changed(&now.document, &changes)), raising)?;
+    let before = definition(&now.document);
+    ask_before(key, &now.document, &raised(&before, &changed(&before, &changes)), raising)?;
     let body = json!({ "changes": changes, "reason": reason });
     let seen = seen(raising, &now)?;
     let outcome = client.send(Method::PATCH, &path(key, ""), Some(seen), &body).await;
@@ -101,7 +102,7 @@ async fn undo(
     let now = client.get(&path(key, "")).await?;
     let history = client.get(&path(key, "/history?limit=1")).await?.document;
     let Some(last) = history["entries"].get(0) else { bail!("{key} was never changed through the gateway") };
-    ask_before(key, &now.document, &raised(&last["after"], &last["before"]), raising)?;
+    ask_before(key, &now.document, &raised(&definition(&now.document), &last["before"]), raising)?;
     let reason = reason.unwrap_or_else(|| format!("undo of {}: {}", cell(&last["revision"]), cell(&last["reason"])));
     let (body, seen) = (json!({ "reason": reason }), seen(raising, &now)?);
     let outcome = client.send(Method::POST, &path(key, "/undo"), Some(seen), &body).await;

@@ -28,7 +28,8 @@ fn show(gateway: &GatewayArgs, path: &str, shown: impl FnOnce(&Value) -> String)
 }
 
 fn table(document: &Value) -> String {
-    let mut table = Table::new(&["PAYMENT", "ORDER", "STATUS", "AMOUNT", "CURRENCY", "PROVIDER", "ATTEMPTS", "CREATED"]);
+    let mut table =
+        Table::new(&["PAYMENT", "ORDER", "STATUS", "AMOUNT", "CURRENCY", "PROVIDER", "ATTEMPTS", "CREATED"]);
     for payment in document["payments"].as_array().into_iter().flatten() {
         let attempts = match &payment["attempts"] {
             Value::Array(attempts) => attempts.len().to_string(),

@@ -42,6 +42,13 @@ pub(super) fn changed(before: &Value, changes: &Map<String, Value>) -> Value {
     Value::Object(after)
 }
 
+/// The definition within a flag's document: the rest describes its surroundings.
+pub(super) fn definition(document: &Value) -> Value {
+    const SURROUNDINGS: &[&str] = &["key", "file", "revision", "stale", "routes", "last_changed", "expired", "notes"];
+    let members = document.as_object().cloned().unwrap_or_default();
+    Value::Object(members.into_iter().filter(|(name, _)| !SURROUNDINGS.contains(&name.as_str())).collect())
+}
+
 /// Every difference of two definitions, e.g. `percent 10 → 25`.
 pub(super) fn differences(before: &Value, after: &Value) -> Vec<String> {
     keys(before, after).filter(|key| before[*key] != after[*key]).map(|key| phrase(key, before, after)).collect()
@@ -147,6 +154,9 @@ mod tests {
     #[test]
     fn differences_name_every_key() {
         let after = json!({"kind": "migration", "stage": "new", "rules": [], "killed": false, "owner": "me"});
-        assert_eq!(differences(&canary(10.0), &after), ["stage canary → new", "percent 10.0 → unset", "owner unset → me"]);
+        assert_eq!(
+            differences(&canary(10.0), &after),
+            ["stage canary → new", "percent 10.0 → unset", "owner unset → me"]
+        );
     }
 }

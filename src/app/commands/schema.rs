@@ -10,8 +10,8 @@ use crate::config;
 
 pub(crate) fn run(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
     let schema = match args.of {
-        SchemaOf::Config => config::config_schema(),
-        SchemaOf::Flags => config::flags_schema(),
+        SchemaOf::Config => config::schema::config(),
+        SchemaOf::Flags => config::schema::flags(),
         SchemaOf::Provider => bail!("adapters of payment providers are not in this version, so there is no schema yet"),
     };
     print(&format!("{schema:#}\n"))?;
