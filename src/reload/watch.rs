@@ -123,7 +123,10 @@ mod tests {
             assert!(!worth_a_look(&EventKind::Access(read)), "{read:?}");
         }
         let overflow = Event::new(EventKind::Other).set_flag(Flag::Rescan);
-        assert!(overflow.need_rescan() && worth_a_look(&overflow.kind), "events were lost, so anything may have changed");
+        assert!(
+            overflow.need_rescan() && worth_a_look(&overflow.kind),
+            "events were lost, so anything may have changed"
+        );
         for kind in [
             EventKind::Access(AccessKind::Close(AccessMode::Write)),
             EventKind::Create(CreateKind::Any),
