@@ -17,7 +17,6 @@ mod record;
 mod reloader;
 mod render;
 mod report;
-mod restart;
 mod seen;
 mod start;
 mod watch;
