@@ -5,7 +5,10 @@ mod cli;
 mod commands;
 mod demo;
 mod explainer;
+mod key_fetch;
+mod logging;
 mod output;
+mod payments;
 mod serve;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@
 //! variant that a flag names has no backend (the route decides).
 
 mod bucket;
+mod claim;
 mod debt;
 mod definition;
 mod error;
@@ -29,6 +30,7 @@ use std::sync::{Arc, LazyLock};
 use crate::types::{FlagKey, VariantName};
 
 pub use bucket::bucket;
+pub use claim::visit_claim;
 pub use debt::Debt;
 pub use error::FlagError;
 pub use explain::Explanation;

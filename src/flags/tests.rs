@@ -182,11 +182,14 @@ fn an_address_counts_the_same_however_it_arrives() {
 }
 
 #[test]
-fn the_ends_of_the_percentage_are_exact() {
+fn the_edges_of_the_percentage_are_exact() {
     for n in 0..2000 {
         assert_eq!(says(&migration(Stage::Canary, 0), &user(n)), ("legacy", "PERCENTAGE"));
         assert_eq!(says(&migration(Stage::Canary, WHOLE), &user(n)), ("new", "PERCENTAGE"));
     }
+    let bucket = bucket("member-api", "ann", 10_000) as u16;
+    assert_eq!(says(&migration(Stage::Canary, bucket), &user("ann")), ("legacy", "PERCENTAGE"));
+    assert_eq!(says(&migration(Stage::Canary, bucket + 1), &user("ann")), ("new", "PERCENTAGE"));
 }
 
 #[test]

@@ -68,7 +68,7 @@ pub fn normalise(raw: &[u8]) -> Result<NormalPath<'_>, PathError> {
     if raw.first() != Some(&b'/') {
         return Err(PathError::NotAbsolute);
     }
-    if is_plainly_normal(raw) {
+    if is_plain(raw) || is_normal(raw) {
         return Ok(NormalPath { path: Cow::Borrowed(ascii(raw)), has_encoded_slash: false });
     }
     let normal = resolve(&respell(raw)?)?;
@@ -116,8 +116,41 @@ static CLASSES: [Class; 256] = {
     classes
 };
 
-/// Tells most normal paths at one look; `false` only means that it takes a closer one.
-fn is_plainly_normal(raw: &[u8]) -> bool {
+const ODD: u8 = 1;
+const SLASH: u8 = 2;
+const DOT: u8 = 4;
+
+/// What the one quick look of [`is_plain`] needs to know about a byte.
+static LOOKS: [u8; 256] = {
+    let mut looks = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        looks[byte] = match CLASSES[byte] {
+            Class::Slash => SLASH,
+            Class::Unreserved if byte == b'.' as usize => DOT,
+            Class::Unreserved | Class::Delimiter => 0,
+            _ => ODD,
+        };
+        byte += 1;
+    }
+    looks
+};
+
+/// Tells most normal paths, without a branch in the loop; `false` only means that it takes a closer look.
+fn is_plain(raw: &[u8]) -> bool {
+    let mut found = 0;
+    let mut asked = ODD;
+    for &byte in raw {
+        let look = LOOKS[usize::from(byte)];
+        found |= look & asked;
+        // Behind a slash, another one or a dot counts as well.
+        asked = ODD | ((look & SLASH) * 3);
+    }
+    found == 0
+}
+
+/// Tells all other normal paths but those with an encoded slash or parameters behind a dot.
+fn is_normal(raw: &[u8]) -> bool {
     let mut rest = raw;
     while let Some((&byte, after)) = rest.split_first() {
         rest = match CLASSES[usize::from(byte)] {

@@ -7,6 +7,7 @@
 //! Only for a rest that depends on how many segments follow, so there is one witness for each number
 //! up to one more than any template has.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::table::Compiled;
@@ -35,27 +36,33 @@ impl RouteTable {
     #[must_use]
     pub fn fall_throughs(&self) -> Vec<FallThrough> {
         let depth = depth(self.routes.iter());
-        let mut found = vec![];
-        for (route, specific) in self.routes.iter().enumerate().filter(|(_, specific)| !specific.methods.is_empty()) {
-            for (next, wide) in self.routes.iter().enumerate() {
-                if route == next || (wide.host.is_some() && wide.host != specific.host) {
-                    continue;
-                }
-                let Some(both) = intersection(&specific.template.segments, &wide.template.segments) else { continue };
-                let host = specific.host.as_deref().unwrap_or_default();
-                let paths = witnesses(&both, depth);
-                let falls = |method: &str| paths.iter().any(|path| self.falls(host, path, method, route, next));
-                if wide.methods.is_empty() && falls(FRESH) {
-                    found.push(FallThrough { route, next, methods: vec![] });
-                }
-                let methods: Vec<_> =
-                    wide.methods.iter().filter(|method| falls(method)).map(ToString::to_string).collect();
-                if !methods.is_empty() {
-                    found.push(FallThrough { route, next, methods });
-                }
-            }
+        // A route for any method lets nothing through.
+        let specific = (0..self.routes.len()).filter(|&route| !self.routes[route].methods.is_empty());
+        let pairs = specific.flat_map(|route| self.neighbours(route).into_iter().map(move |next| (route, next)));
+        pairs.flat_map(|(route, next)| self.falls_from(route, next, depth)).collect()
+    }
+
+    /// The other routes that take a path of this one, in order, where they are looked at for its host.
+    fn neighbours(&self, route: usize) -> BTreeSet<usize> {
+        let Compiled { host, template, .. } = &self.routes[route];
+        let mut neighbours = BTreeSet::new();
+        for tree in self.trees(host.as_deref().unwrap_or_default()) {
+            tree.overlapping(&template.segments, &mut |leaf| neighbours.extend(leaf.routes()));
         }
-        found
+        neighbours.remove(&route);
+        neighbours
+    }
+
+    fn falls_from(&self, route: usize, next: usize, depth: usize) -> Option<FallThrough> {
+        let (specific, wide) = (&self.routes[route], &self.routes[next]);
+        let host = specific.host.as_deref().unwrap_or_default();
+        let paths = witnesses(&intersection(&specific.template.segments, &wide.template.segments)?, depth);
+        let falls = |method: &str| paths.iter().any(|path| self.falls(host, path, method, route, next));
+        if wide.methods.is_empty() {
+            return falls(FRESH).then_some(FallThrough { route, next, methods: vec![] });
+        }
+        let methods: Vec<_> = wide.methods.iter().filter(|method| falls(method)).map(ToString::to_string).collect();
+        (!methods.is_empty()).then_some(FallThrough { route, next, methods })
     }
 
     /// On this path, `route` comes first, and the method goes to `next`.
@@ -63,8 +70,9 @@ impl RouteTable {
         let mut passed = false;
         let mut taker = None;
         let _ = self.walk(host, path, &mut |leaf, _| {
-            passed |= leaf.holds(route);
             taker = leaf.route_for(method);
+            // On the same template only a route for any method is less specific.
+            passed |= leaf.routes().any(|known| known == route) && (taker.is_none() || leaf.takes_any(next));
             if taker.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         passed && taker == Some(next)

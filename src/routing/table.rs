@@ -100,11 +100,17 @@ impl RouteTable {
     where
         F: FnMut(&Leaf, &Values<'p>) -> ControlFlow<()>,
     {
-        let name = host::name_of(host);
-        if let Ok(known) = self.hosts.binary_search_by(|(known, _)| host::compare(known, name)) {
-            self.hosts[known].1.walk(path, see)?;
+        for tree in self.trees(host) {
+            tree.walk(path, see)?;
         }
-        self.anywhere.walk(path, see)
+        ControlFlow::Continue(())
+    }
+
+    /// The trees in which a request for the host is looked up, one after the other.
+    pub(super) fn trees(&self, host: &str) -> impl Iterator<Item = &Tree> {
+        let name = host::name_of(host);
+        let known = self.hosts.binary_search_by(|(known, _)| host::compare(known, name));
+        known.ok().map(|known| &self.hosts[known].1).into_iter().chain([&self.anywhere])
     }
 
     fn allow(&self, host: &str, path: &str) -> String {

@@ -1,5 +1,7 @@
 //! Which route a request takes, and which tables are refused.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -220,6 +222,7 @@ fn lists_where_methods_fall_through() {
     falls(&["POST /m", "GET,POST h/m", "GET,PUT /{x}"], &[(0, 2, "GET,HEAD,PUT"), (1, 2, "PUT")]);
     falls(&["GET /a/{x}", "PUT,GET /{y}/b"], &[(0, 1, "PUT")]);
     falls(&["GET /m", "* /m", "* /{*rest}"], &[(0, 1, "")]);
+    falls(&["GET /m", "POST /m"], &[]);
     falls(&["* /m", "GET /n", "POST /o", "GET i/p", "POST h/p"], &[]);
     // Only the bare path falls to the last: what follows it is taken on the way.
     falls(&["GET /a/{*r}", "* /a/{x}/{*r}", "* /a/", "* /{*r}"], &[(0, 3, "")]);
@@ -243,28 +246,76 @@ fn route() -> impl Strategy<Value = String> {
     (methods, host, template()).prop_map(|(methods, host, path)| format!("{methods} {host}{path}"))
 }
 
-/// The rules of this module's head, applied to one route after the other.
-fn by_the_rules(specs: &[RouteSpec], host: &str, path: &str, method: &str) -> Option<usize> {
-    let takes = |spec: &RouteSpec| {
-        let named = |wanted: &str| spec.methods.iter().any(|known| known == wanted);
-        spec.methods.is_empty() || named(method) || (method == "HEAD" && named("GET"))
-    };
-    let rank = |spec: &RouteSpec| {
-        let (mut rank, mut path) = (vec![], path.split('/').skip(1));
-        for segment in spec.path.split('/').skip(1) {
-            match (segment, path.next()) {
-                (rest, _) if rest.starts_with("{*") => return Some([rank, vec![2]].concat()),
-                (parameter, Some(value)) if parameter.starts_with('{') && !value.is_empty() => rank.push(1),
-                (text, Some(value)) if text == value => rank.push(0),
-                _ => return None,
+/// Methods that random routes name, one that they imply, and one that nobody names.
+const METHODS: [&str; 5] = ["GET", "HEAD", "POST", "PUT", "BREW"];
+
+/// How specific a template is on a path that it takes; the least is the most specific.
+fn rank(spec: &RouteSpec, path: &str) -> Option<Vec<u8>> {
+    let (mut rank, mut path) = (vec![], path.split('/').skip(1));
+    for segment in spec.path.split('/').skip(1) {
+        match (segment, path.next()) {
+            (rest, _) if rest.starts_with("{*") => return Some([rank, vec![2]].concat()),
+            (parameter, Some(value)) if parameter.starts_with('{') && !value.is_empty() => rank.push(1),
+            (text, Some(value)) if text == value => rank.push(0),
+            _ => return None,
+        }
+    }
+    path.next().is_none().then_some(rank)
+}
+
+fn takes(spec: &RouteSpec, method: &str) -> bool {
+    let named = |wanted: &str| spec.methods.iter().any(|known| known == wanted);
+    spec.methods.is_empty() || named(method) || (method == "HEAD" && named("GET"))
+}
+
+/// Any host, the template's rank, any method: in this order, the least is the most specific.
+type Rank = (bool, Vec<u8>, bool);
+
+/// The routes that a request could go to by the rules of this module's head, with what ranks them, most specific first.
+fn candidates(specs: &[RouteSpec], host: &str, path: &str) -> Vec<(Rank, usize)> {
+    let fitting = specs.iter().enumerate().filter(|(_, spec)| spec.host.as_deref().is_none_or(|known| known == host));
+    let ranked =
+        fitting.filter_map(|(at, spec)| Some(((spec.host.is_none(), rank(spec, path)?, spec.methods.is_empty()), at)));
+    let mut ranked: Vec<_> = ranked.collect();
+    ranked.sort();
+    ranked
+}
+
+/// The route that gets a request by the rules, and the more specific ones that it passed on the way.
+fn by_the_rules(specs: &[RouteSpec], host: &str, path: &str, method: &str) -> Option<(usize, Vec<usize>)> {
+    let candidates = candidates(specs, host, path);
+    let (rank, taker) = candidates.iter().find(|&&(_, at)| takes(&specs[at], method))?;
+    Some((*taker, candidates.iter().filter(|(passed, _)| passed < rank).map(|&(_, at)| at).collect()))
+}
+
+/// What was wrong, and with which specs.
+type Refused = (Conflict, Vec<RouteSpec>);
+
+/// Takes out what can't stand beside the others, until the rest is a valid table.
+fn valid_part(routes: &[String]) -> (RouteTable, Vec<RouteSpec>, Vec<Refused>) {
+    let mut specs = specs(&routes.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut refused = vec![];
+    loop {
+        match RouteTable::build(&specs) {
+            Ok(table) => return (table, specs, refused),
+            Err(mut conflicts) => {
+                let conflict = conflicts.swap_remove(0);
+                refused.push((conflict.clone(), specs.clone()));
+                specs.remove(conflict.route);
             }
         }
-        path.next().is_none().then_some(rank)
-    };
-    let host_fits = |spec: &RouteSpec| spec.host.as_deref().is_none_or(|known| known == host);
-    let fitting = specs.iter().enumerate().filter(|(_, spec)| host_fits(spec) && takes(spec));
-    let ranked = fitting.filter_map(|(at, spec)| Some((spec.host.is_none(), rank(spec)?, spec.methods.is_empty(), at)));
-    ranked.min().map(|(.., at)| at)
+    }
+}
+
+/// Every path of up to five segments of three words, with and without a trailing slash.
+fn all_paths() -> Vec<String> {
+    let mut paths = vec![String::new()];
+    let mut last = paths.clone();
+    for _ in 0..5 {
+        last = last.iter().flat_map(|path| ["a", "b", "c"].map(|word| format!("{path}/{word}"))).collect();
+        paths.extend_from_slice(&last);
+    }
+    paths.iter().flat_map(|path| [format!("{path}/"), path.clone()]).filter(|path| !path.is_empty()).collect()
 }
 
 proptest! {
@@ -275,21 +326,15 @@ proptest! {
         routes in proptest::collection::vec(route(), 1..8),
         paths in proptest::collection::vec("(/[abc]){0,4}/?", 8),
     ) {
-        let mut specs = specs(&routes.iter().map(String::as_str).collect::<Vec<_>>());
-        // What can't stand together is taken out, so that the rest is a valid table.
-        let table = loop {
-            match RouteTable::build(&specs) {
-                Ok(table) => break table,
-                Err(conflicts) => drop(specs.remove(conflicts[0].route)),
-            }
-        };
+        let (table, specs, _) = valid_part(&routes);
         for path in paths.iter().filter(|path| !path.is_empty()) {
             for (method, host) in [("GET", "h"), ("HEAD", ""), ("POST", "h"), ("PUT", "i"), ("BREW", "h")] {
                 let found = match table.lookup(host, path, method) {
                     Lookup::Found { route, .. } => Some(route),
                     _ => None,
                 };
-                prop_assert_eq!(found, by_the_rules(&specs, host, path, method), "{} {}{} in {:?}", method, host, path, specs);
+                let expect = by_the_rules(&specs, host, path, method).map(|(taker, _)| taker);
+                prop_assert_eq!(found, expect, "{} {}{} in {:?}", method, host, path, specs);
             }
         }
     }
@@ -305,6 +350,35 @@ proptest! {
         match RouteTable::build(&specs) {
             Ok(table) => prop_assert!(table.fall_throughs().len() < 10),
             Err(conflicts) => prop_assert!(!conflicts.is_empty()),
+        }
+    }
+}
+
+proptest! {
+    // Each case tries every short path, so a few cases go far.
+    #![proptest_config(ProptestConfig { cases: 16, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn reach_and_fall_throughs_are_what_trying_every_path_shows(routes in proptest::collection::vec(route(), 1..8)) {
+        let (table, specs, refused) = valid_part(&routes);
+        let (mut reached, mut fallen) = (BTreeSet::new(), BTreeSet::new());
+        for (path, host) in all_paths().iter().flat_map(|path| [(path, "h"), (path, "")]) {
+            for method in METHODS {
+                if let Some((taker, passed)) = by_the_rules(&specs, host, path, method) {
+                    reached.insert(taker);
+                    fallen.extend(passed.into_iter().map(|passed| (passed, taker)));
+                }
+            }
+        }
+        prop_assert_eq!(reached.len(), specs.len(), "a route of a valid table gets no request: {:?}", specs);
+        let found: BTreeSet<_> = table.fall_throughs().iter().map(|fall| (fall.route, fall.next)).collect();
+        prop_assert_eq!(found, fallen, "{:?}", specs);
+        for (conflict, specs) in refused.iter().filter(|(conflict, _)| conflict.message.contains("never be reached")) {
+            for path in all_paths() {
+                let takers = METHODS.map(|method| by_the_rules(specs, "h", &path, method).map(|(taker, _)| taker));
+                let gets_one = takers.contains(&Some(conflict.route));
+                prop_assert!(!gets_one, "{} gets {}", conflict, path);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! branch only when a more specific one led nowhere. It never visits more nodes than the templates
 //! have segments, and never goes deeper than the deepest template, whatever the path.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use smallvec::SmallVec;
@@ -22,8 +23,7 @@ pub(super) struct Tree {
 
 #[derive(Debug, Default)]
 struct Node {
-    /// Sorted by length, then text.
-    statics: Vec<(Box<str>, usize)>,
+    statics: HashMap<Box<str>, usize>,
     parameter: Option<usize>,
     /// Routes whose template ends here.
     end: Option<Leaf>,
@@ -63,9 +63,14 @@ impl Leaf {
         self.by_method.iter().map(|(method, _)| &**method)
     }
 
-    /// The route is one of these.
-    pub(super) fn holds(&self, route: usize) -> bool {
-        self.any == Some(route) || self.by_method.iter().any(|&(_, known)| known == route)
+    /// The route takes any method here.
+    pub(super) fn takes_any(&self, route: usize) -> bool {
+        self.any == Some(route)
+    }
+
+    /// Every route here, once for each of its methods.
+    pub(super) fn routes(&self) -> impl Iterator<Item = usize> {
+        self.by_method.iter().map(|&(_, route)| route).chain(self.any)
     }
 
     /// Adds a route; empty if no route here takes one of its methods yet, else nothing is added.
@@ -107,14 +112,11 @@ impl Tree {
 
     fn static_child(&mut self, at: usize, text: &str) -> usize {
         let next = self.nodes.len();
-        match find(&self.nodes[at].statics, text) {
-            Ok(known) => self.nodes[at].statics[known].1,
-            Err(place) => {
-                self.nodes[at].statics.insert(place, (text.into(), next));
-                self.nodes.push(Node::default());
-                next
-            }
+        let child = *self.nodes[at].statics.entry(text.into()).or_insert(next);
+        if child == next {
+            self.nodes.push(Node::default());
         }
+        child
     }
 
     fn parameter_child(&mut self, at: usize) -> usize {
@@ -148,8 +150,8 @@ impl Tree {
                 Some((segment, behind)) => (segment, Some(behind)),
                 None => (ahead, None),
             };
-            if let Ok(child) = find(&node.statics, segment) {
-                self.descend(node.statics[child].1, behind, values, see)?;
+            if let Some(&child) = node.statics.get(segment) {
+                self.descend(child, behind, values, see)?;
             }
             if let Some(child) = node.parameter.filter(|_| !segment.is_empty()) {
                 values.push(segment);
@@ -166,9 +168,40 @@ impl Tree {
         }
         ControlFlow::Continue(())
     }
-}
 
-/// Length comes first because it tells most names apart without reading them.
-fn find(statics: &[(Box<str>, usize)], text: &str) -> Result<usize, usize> {
-    statics.binary_search_by(|(known, _)| known.len().cmp(&text.len()).then_with(|| (**known).cmp(text)))
+    /// Shows every leaf whose template takes a path that a template of these segments takes too.
+    pub(super) fn overlapping(&self, segments: &[Segment], see: &mut impl FnMut(&Leaf)) {
+        self.overlapping_below(0, segments, see);
+    }
+
+    fn overlapping_below(&self, at: usize, segments: &[Segment], see: &mut impl FnMut(&Leaf)) {
+        let node = &self.nodes[at];
+        node.rest.iter().for_each(&mut *see);
+        let Some((segment, behind)) = segments.split_first() else {
+            node.end.iter().for_each(see);
+            return;
+        };
+        match segment {
+            Segment::Static(text) => {
+                if let Some(&child) = node.statics.get(text) {
+                    self.overlapping_below(child, behind, see);
+                }
+                for &child in node.parameter.iter().filter(|_| !text.is_empty()) {
+                    self.overlapping_below(child, behind, see);
+                }
+            }
+            Segment::Parameter => {
+                let filled = node.statics.iter().filter(|(text, _)| !text.is_empty()).map(|(_, child)| child);
+                for &child in filled.chain(&node.parameter) {
+                    self.overlapping_below(child, behind, see);
+                }
+            }
+            Segment::Rest => {
+                node.end.iter().for_each(&mut *see);
+                for &child in node.statics.values().chain(&node.parameter) {
+                    self.overlapping_below(child, segments, see);
+                }
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! not here; it is kept elsewhere by name.
 
 mod backend;
+mod context;
 mod decide;
 mod handle;
 mod route;
@@ -19,6 +20,7 @@ use crate::types::Revision;
 
 pub use crate::filters::{AuthMode, Cors};
 pub use backend::{Backend, BackendTls, EndpointAddress, Protocol, Timeouts};
+pub use context::RequestContext;
 pub use decide::{Choice, Refusal};
 pub use handle::{Diagnostic, ReloadStatus, Severity, SnapshotHandle};
 pub use route::{Route, Target, TimeoutOverrides};

@@ -8,6 +8,9 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+/// A number of things that exist now.
+pub type CountGauge = IntGauge;
+
 /// Upper bounds of the latency buckets, in seconds.
 const LATENCY_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 

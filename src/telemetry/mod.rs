@@ -6,4 +6,4 @@ mod metrics;
 
 pub use access_log::{AccessLine, AccessLogWriter, Destination, LineBuffer};
 pub use ids::{IdSource, RequestId, is_traceparent};
-pub use metrics::{FlagSeries, Metrics, RouteSeries, UpstreamError, UpstreamSeries};
+pub use metrics::{CountGauge, FlagSeries, Metrics, RouteSeries, UpstreamError, UpstreamSeries};

@@ -21,7 +21,7 @@ pub use server::{CertificatePem, ServerTls};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
     /// The file can't be read.
-    #[error("{file}: {reason}")]
+    #[error("{file:?} can't be read: {reason}")]
     Unreadable {
         /// As configured.
         file: String,
@@ -29,7 +29,7 @@ pub enum TlsError {
         reason: String,
     },
     /// Broken PEM.
-    #[error("{file} is not well-formed PEM: {reason}")]
+    #[error("{file:?} is not well-formed PEM: {reason}")]
     Malformed {
         /// As configured.
         file: String,
@@ -37,13 +37,13 @@ pub enum TlsError {
         reason: String,
     },
     /// No `CERTIFICATE` section.
-    #[error("{file} contains no certificate; it needs at least one section `-----BEGIN CERTIFICATE-----`")]
+    #[error("{file:?} contains no certificate; it needs at least one section `-----BEGIN CERTIFICATE-----`")]
     NoCertificate {
         /// As configured.
         file: String,
     },
     /// A certificate that can't be parsed or trusted.
-    #[error("certificate {number} in {file} is not valid: {reason}")]
+    #[error("certificate {number} in {file:?} is not valid: {reason}")]
     BadCertificate {
         /// As configured.
         file: String,
@@ -54,7 +54,7 @@ pub enum TlsError {
     },
     /// No usable private key section.
     #[error(
-        "{file} contains no private key; it needs a section `-----BEGIN PRIVATE KEY-----` (PKCS #8), `RSA PRIVATE KEY` or `EC PRIVATE KEY`, not encrypted"
+        "{file:?} contains no private key; it needs a section `-----BEGIN PRIVATE KEY-----` (PKCS #8), `RSA PRIVATE KEY` or `EC PRIVATE KEY`, not encrypted"
     )]
     NoKey {
         /// As configured.
@@ -62,7 +62,7 @@ pub enum TlsError {
     },
     /// A key of an unknown kind.
     #[error(
-        "the private key in {file} is not usable: {reason}; use RSA (2048 bits or more), ECDSA P-256/P-384 or Ed25519"
+        "the private key in {file:?} is not usable: {reason}; use RSA (2048 bits or more), ECDSA P-256/P-384 or Ed25519"
     )]
     BadKey {
         /// As configured.
@@ -71,7 +71,7 @@ pub enum TlsError {
         reason: String,
     },
     /// The key is not the certificate's.
-    #[error("the private key in {key} does not belong to the first certificate in {certificate}")]
+    #[error("the private key in {key:?} does not belong to the first certificate in {certificate:?}")]
     Mismatch {
         /// File of the certificate chain.
         certificate: String,

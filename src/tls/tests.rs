@@ -117,15 +117,15 @@ fn broken_material_is_refused_by_file_name() {
     let (_, other_key) = authority.issue("shop.example");
     let text = |s: &str| s.to_owned();
     for (pair, expected) in [
-        ((text(""), key.clone()), "shop.pem contains no certificate"),
-        ((key.clone(), key.clone()), "shop.pem contains no certificate"),
-        ((certificate.clone(), text("")), "shop.key contains no private key"),
-        ((certificate.clone(), certificate.clone()), "shop.key contains no private key"),
-        ((certificate.clone(), other_key), "shop.key does not belong to the first certificate in shop.pem"),
-        ((certificate.replace("-----END", "-----FIN"), key.clone()), "shop.pem is not well-formed PEM"),
+        ((text(""), key.clone()), "\"shop.pem\" contains no certificate"),
+        ((key.clone(), key.clone()), "\"shop.pem\" contains no certificate"),
+        ((certificate.clone(), text("")), "\"shop.key\" contains no private key"),
+        ((certificate.clone(), certificate.clone()), "\"shop.key\" contains no private key"),
+        ((certificate.clone(), other_key), "\"shop.key\" does not belong to the first certificate in \"shop.pem\""),
+        ((certificate.replace("-----END", "-----FIN"), key.clone()), "\"shop.pem\" is not well-formed PEM"),
         (
             (text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), key.clone()),
-            "certificate 1 in shop.pem is not valid",
+            "certificate 1 in \"shop.pem\" is not valid",
         ),
     ] {
         let error = server(&[pair]).expect_err(expected).to_string();
@@ -137,10 +137,10 @@ fn broken_material_is_refused_by_file_name() {
 #[test]
 fn an_empty_or_missing_ca_file_is_refused_by_name() {
     let error = ClientTls::from_pem("ca.pem", b"").map(|_| ()).expect_err("empty");
-    assert!(error.to_string().starts_with("ca.pem contains no certificate"), "{error}");
+    assert!(error.to_string().starts_with("\"ca.pem\" contains no certificate"), "{error}");
     let missing = std::path::Path::new("/nonexistent/ca.pem");
     let error = ClientTls::new(Some(missing)).map(|_| ()).expect_err("missing");
-    assert!(error.to_string().starts_with("/nonexistent/ca.pem: "), "{error}");
+    assert!(error.to_string().starts_with("\"/nonexistent/ca.pem\" can't be read"), "{error}");
 }
 
 #[test]
