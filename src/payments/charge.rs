@@ -115,3 +115,6 @@ fn ledger_down(distributor: &Distributor, error: &LedgerError) -> Told {
     tracing::error!(error = %error, "A payment was refused because the ledger failed");
     Told::LedgerDown
 }
+
+#[cfg(test)]
+mod tests;

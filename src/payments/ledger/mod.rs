@@ -6,6 +6,8 @@
 //! so that two gateways on one ledger can't break them. Raw bodies, tokens and metadata are never in it.
 
 mod embedded;
+#[cfg(test)]
+pub(super) mod in_memory;
 mod schema;
 mod statements;
 mod stored;
