@@ -18,6 +18,7 @@ use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderValue, Request};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinHandle;
@@ -164,9 +165,13 @@ impl Connection {
     async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, (Doubt, String)> {
         let response = self.sender.send_request(request).await.map_err(|error| (Doubt::Lost, error.to_string()))?;
         let (head, body) = response.into_parts();
+        let too_large = || (Doubt::Unreadable, format!("the answer is larger than {MAX_ANSWER} bytes"));
+        if body.size_hint().lower() > MAX_ANSWER as u64 {
+            return Err(too_large());
+        }
         let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
-                (Doubt::Unreadable, format!("the answer is larger than {MAX_ANSWER} bytes"))
+                too_large()
             } else {
                 (Doubt::Lost, error.to_string())
             }

@@ -74,9 +74,10 @@ impl Transport for Providers {
 
 impl Providers {
     async fn has_intent(&self, reference: &str) -> bool {
-        let stored = self.ledger.list(Filter { limit: Some(1000), ..Filter::default() }).await.expect("readable");
-        let mut attempts = stored.iter().flat_map(|payment| &payment.attempts);
-        attempts.any(|attempt| attempt.order_reference == reference)
+        let (id, _) = reference.split_once('-').expect("a payment's name and a number");
+        let id = PaymentId::parse(&format!("pay_{id}")).expect("a payment's name");
+        let stored = self.ledger.payment(id).await.expect("readable");
+        stored.is_some_and(|payment| payment.attempts.iter().any(|attempt| attempt.order_reference == reference))
     }
 }
 

@@ -199,7 +199,8 @@ impl Work {
             money: self.payment.money,
             method: self.payment.method.clone(),
             intent,
-            now,
+            // Not the time of this write: what the first answer says must be what a replay says.
+            now: self.payment.created,
             lease_until: now.plus(self.settings.deadline).plus(LEASE_MARGIN),
         }
     }
