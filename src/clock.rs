@@ -42,6 +42,14 @@ impl Timestamp {
         }
     }
 
+    /// The form that `Date` has (RFC 9110, section 5.6.7), e.g. `Sat, 21 Nov 2026 20:00:00 GMT`.
+    #[must_use]
+    pub fn http_date(self) -> String {
+        jiff::Timestamp::from_millisecond(self.0)
+            .map(|moment| moment.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
+            .unwrap_or_default()
+    }
+
     /// Reads an RFC 3339 moment; `None` if the text is not one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -65,6 +73,7 @@ mod tests {
     fn prints_and_reads_rfc_3339() {
         let moment = Timestamp(1_795_291_200_123);
         assert_eq!(moment.rfc3339(), "2026-11-21T20:00:00.123Z");
+        assert_eq!(moment.http_date(), "Sat, 21 Nov 2026 20:00:00 GMT");
         assert_eq!(Timestamp::parse("2026-11-21T20:00:00.123Z"), Some(moment));
     }
 

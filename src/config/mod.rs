@@ -1,17 +1,63 @@
 //! What the user wrote: files in, everything wrong with them out, or a snapshot.
 //!
-//! `check`, start and reload run through [`load`]; there is no second validator.
+//! `check`, start and reload run through [`load`]; there is no second validator. The way of a file:
+//! bytes (`sources`) → tree with positions (`tree`) → variables (`environment`) → every difference
+//! from the described shape (`shape`, `validate`) → one bridge a section to the types of `snapshot`.
+//! The same shapes print the JSON Schema, so a key can't exist for one and not for the other.
+//!
+//! Deliberately not here: watching, publishing, writing files (`reload`), and what a section's
+//! values mean at run time.
 
-use std::path::Path;
+mod admin;
+mod auth;
+mod backends;
+mod compare;
+mod cursor;
+mod digest;
+mod environment;
+mod flags;
+mod formats;
+mod lowering;
+mod overlay;
+mod payments;
+mod quote;
+mod report;
+mod routes;
+pub mod schema;
+mod server;
+mod shape;
+mod sources;
+mod state;
+mod syntax;
+mod targets;
+mod tls;
+mod tree;
+mod validate;
+mod whole;
 
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use crate::auth::{Authenticator, JwksSource, KeyStore};
+use crate::flags::Flag;
 use crate::snapshot::{Diagnostic, Snapshot};
+use crate::types::FlagKey;
+
+pub use overlay::Overlay;
+pub use whole::is_flag_file;
+pub use compare::{gone_flags, restart_differences, sharp_drop};
+
 
 /// Long-lived state that a new snapshot is wired to, kept by name across reloads.
 #[derive(Debug, Default)]
 pub struct Kept {
-    /// Key stores by source, so that keys once fetched serve every later snapshot.
-    pub key_stores:
-        std::sync::Mutex<std::collections::HashMap<crate::auth::JwksSource, std::sync::Arc<crate::auth::KeyStore>>>,
+    /// Stores of keys that come from URLs, so that keys once fetched serve every later snapshot.
+    pub key_stores: Mutex<HashMap<JwksSource, Arc<KeyStore>>>,
+    file_keys: auth::KeptFileKeys,
+    /// Of the last good load: unchanged settings keep its cache of verified tokens.
+    authenticator: Mutex<Option<Arc<Authenticator>>>,
+    tls: tls::KeptTls,
 }
 
 /// The outcome of reading all files.
@@ -21,13 +67,44 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
     /// Present if no diagnostic is an error. Its revision is 0 until `reload` publishes it.
     pub snapshot: Option<Snapshot>,
-    /// Every file that was read (config, flags, JWKS, certificates, secrets, adapters), with its bytes' SHA-256; what the watcher looks at and the snapshot's hash is made of.
-    pub files: Vec<(std::path::PathBuf, String)>,
+    /// Every file that was asked for (config, flags, JWKS, certificates, secrets), with its bytes'
+    /// SHA-256, empty if it could not be read; what the watcher looks at and the snapshot's hash is made of.
+    pub files: Vec<(PathBuf, String)>,
+    /// The folder of the flag files, spelled as in `files`, as far as the config file could be read; watched for files to come.
+    pub flags_dir: Option<PathBuf>,
+    /// `state.dir`, as far as the config file could be read, also when something else is wrong.
+    pub state_dir: Option<PathBuf>,
 }
 
 /// Reads the config file and the flags folder, and compiles them.
 #[must_use]
 pub fn load(config: &Path, kept: &Kept) -> Loaded {
-    let _ = (config, kept);
-    todo!()
+    load_over(config, kept, &Overlay::default())
 }
+
+/// Like [`load`], with some files taken from memory.
+#[must_use]
+pub fn load_over(config: &Path, kept: &Kept, overlay: &Overlay) -> Loaded {
+    whole::load(config, kept, overlay, &environment::process, crate::clock::Timestamp::now())
+}
+
+/// Reads the text of one flag file without touching the disk, as [`load`] would; `file` names it in messages.
+///
+/// # Errors
+/// Everything wrong with it.
+pub fn parse_flags_text(file: &str, text: &str) -> Result<Vec<(FlagKey, Flag)>, Vec<Diagnostic>> {
+    let file: Arc<str> = file.into();
+    let mut report = report::Report::default();
+    report.begin(&file);
+    if text.len() as u64 > sources::LARGEST {
+        report.error(&report::Spot::file(&file), sources::TOO_LARGE);
+    }
+    let found = flags::read(&file, text, &mut report);
+    if report.has_errors() {
+        return Err(report.finish());
+    }
+    Ok(found.flags.into_iter().map(|found| (found.flag.key.clone(), Arc::unwrap_or_clone(found.flag))).collect())
+}
+
+#[cfg(test)]
+mod tests;

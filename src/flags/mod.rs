@@ -1,9 +1,44 @@
 //! Flags: what they say, to whom, and why. Pure: no files, no clock, no sockets.
+//!
+//! A flag is evaluated in a fixed order: killed, first matching rule, percentage, default of its
+//! stage or state. Evaluating allocates nothing. Its fields are public because `config`, the only
+//! place that makes flags, has checked them already; the two invariants that evaluation relies on
+//! stand at [`Rule::serve`] and in [`Split`].
+//!
+//! Deliberately not here: reading and writing YAML (`config`, `reload`), and what happens when the
+//! variant that a flag names has no backend (the route decides).
+
+mod bucket;
+mod claim;
+mod debt;
+mod definition;
+mod error;
+mod evaluate;
+mod explain;
+mod percent;
+mod rule;
+mod split;
+mod stage;
+mod sticky;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::types::{FlagKey, VariantName};
+
+pub use bucket::bucket;
+pub use claim::visit_claim;
+pub use debt::Debt;
+pub use error::FlagError;
+pub use explain::Explanation;
+pub use percent::{WHOLE, format_percent, parse_percent};
+pub use rule::{Attribute, Condition, Rule};
+pub use split::Split;
+pub use stage::Stage;
+pub use sticky::StickyBy;
 
 /// All flags of one snapshot.
 #[derive(Debug, Clone, Default)]
@@ -55,69 +90,19 @@ pub enum Kind {
         on: bool,
     },
     /// Variants as written, each with a weight.
-    Split {
-        /// Name and weight, in the order written; the sum of the weights is at least 1.
-        variants: Vec<(VariantName, u32)>,
-    },
+    Split(Split),
 }
 
-/// Stage of a migration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Stage {
-    /// The monolith answers.
-    Legacy,
-    /// The monolith answers; copies go to the new side.
-    Shadow,
-    /// A share goes to the new side.
-    Canary,
-    /// The new side answers.
-    New,
-    /// The new side answers; the way back is gone.
-    Retired,
-}
-
-/// What a percentage sticks to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StickyBy {
-    /// The token's `sub`.
-    User,
-    /// A claim of the token.
-    Claim(String),
-    /// A request header, lower case.
-    Header(String),
-    /// A cookie.
-    Cookie(String),
-    /// The client's address.
-    Ip,
-}
-
-/// Serve `serve` when every condition holds.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rule {
-    /// All must hold.
-    pub when: Vec<Condition>,
-    /// Index into the flag's variants.
-    pub serve: usize,
-}
-
-/// One attribute is any of some values.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Condition {
-    /// Where the value comes from.
-    pub attribute: Attribute,
-    /// Any of these, compared as text.
-    pub any_of: Vec<String>,
-}
-
-/// Where a condition reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Attribute {
-    /// A claim of the verified token; an array claim matches if any element does.
-    Claim(String),
-    /// A request header, lower case.
-    Header(String),
-    /// A cookie.
-    Cookie(String),
+impl Kind {
+    /// The word in a flag's definition: `migration`, `switch` or `split`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Migration { .. } => "migration",
+            Self::Switch { .. } => "switch",
+            Self::Split(_) => "split",
+        }
+    }
 }
 
 /// Why a flag said what it said.
@@ -129,12 +114,33 @@ pub enum Reason {
     Rule,
     /// The subject's bucket.
     Percentage,
-    /// The migration's stage.
+    /// The migration's stage, or a canary's request without a subject.
     Stage,
     /// The switch's state, or a split without a subject.
     Default,
     /// Flags come from the last good copy.
     Stale,
+}
+
+impl Reason {
+    /// The word that headers, logs and the admin API carry, e.g. `PERCENTAGE`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Killed => "KILLED",
+            Self::Rule => "RULE",
+            Self::Percentage => "PERCENTAGE",
+            Self::Stage => "STAGE",
+            Self::Default => "DEFAULT",
+            Self::Stale => "STALE",
+        }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// What a flag says for one request.
@@ -160,17 +166,17 @@ pub trait Context {
     fn ip(&self) -> std::net::IpAddr;
 }
 
+static MIGRATION: LazyLock<[VariantName; 2]> = LazyLock::new(|| ["legacy".into(), "new".into()]);
+static SWITCH: LazyLock<[VariantName; 2]> = LazyLock::new(|| ["off".into(), "on".into()]);
+
 impl Flag {
     /// Names of the variants; [`Decision::variant`] indexes them.
     #[must_use]
-    pub fn variants(&self) -> Vec<VariantName> {
-        todo!()
-    }
-
-    /// What the flag says: killed, else first matching rule, else percentage, else default.
-    #[must_use]
-    pub fn evaluate(&self, context: &dyn Context, stale: bool) -> Decision {
-        let _ = (context, stale);
-        todo!()
+    pub fn variants(&self) -> &[VariantName] {
+        match &self.kind {
+            Kind::Migration { .. } => &*MIGRATION,
+            Kind::Switch { .. } => &*SWITCH,
+            Kind::Split(split) => split.names(),
+        }
     }
 }

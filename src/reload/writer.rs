@@ -2,6 +2,11 @@
 
 use std::sync::Arc;
 
+use serde_json::Map;
+
+use super::change;
+use super::publisher::Publisher;
+use super::reloader::Desk;
 use crate::clock::Timestamp;
 use crate::types::{FlagKey, Revision};
 
@@ -57,7 +62,7 @@ pub enum ChangeError {
     #[error("there is no flag {0:?}")]
     NotFound(FlagKey),
     /// Somebody else changed this flag after the revision that the caller saw.
-    #[error("flag changed at revision {}; you saw an older one", .current)]
+    #[error("the flag is not as you saw it: revision {current} is served now; look again before you change it")]
     Stale {
         /// Revision now.
         current: Revision,
@@ -77,19 +82,25 @@ pub enum ChangeError {
 
 /// Changes flags in their files.
 #[derive(Debug)]
-pub struct FlagWriter {}
+pub struct FlagWriter {
+    desk: Desk,
+}
 
 impl FlagWriter {
+    /// Hands its work in at `desk`, where it is serialised with reloads and other writers.
+    pub(super) fn new(desk: Desk) -> Self {
+        Self { desk }
+    }
+
     /// Writes, reloads, publishes and records one change; returns when it is in effect.
     ///
     /// # Errors
     /// [`ChangeError`]; nothing was written then.
     pub async fn change(self: Arc<Self>, change: Change) -> Result<Changed, ChangeError> {
-        let _ = change;
-        todo!()
+        self.work(move |publisher| change::change(publisher, &change)).await
     }
 
-    /// Takes the last change of a flag back, as a new change.
+    /// Takes the last change of a flag back, as a new change. Undoing an undo does it again.
     ///
     /// # Errors
     /// [`ChangeError`]; nothing was written then.
@@ -100,14 +111,37 @@ impl FlagWriter {
         actor: String,
         if_match: Revision,
     ) -> Result<Changed, ChangeError> {
-        let _ = (key, reason, actor, if_match);
-        todo!()
+        self.work(move |publisher| {
+            change::undo(publisher, Change { key, changes: Map::new(), reason, actor, if_match })
+        })
+        .await
     }
 
-    /// History of a flag, newest first.
+    /// History of a flag, newest first (the last 100 changes; the file in the state folder has all).
     #[must_use]
     pub fn history(&self, key: &FlagKey) -> Vec<HistoryEntry> {
-        let _ = key;
-        todo!()
+        self.desk.history.of(key)
+    }
+
+    /// The last change of a flag, if any is known.
+    #[must_use]
+    pub fn last_change(&self, key: &FlagKey) -> Option<HistoryEntry> {
+        self.desk.history.last(key)
+    }
+
+    /// The last changes of all flags together, newest first.
+    #[must_use]
+    pub fn recent(&self, limit: usize) -> Vec<HistoryEntry> {
+        self.desk.history.recent(limit)
+    }
+
+    async fn work(
+        &self,
+        work: impl FnOnce(&mut Publisher) -> Result<Changed, ChangeError> + Send + 'static,
+    ) -> Result<Changed, ChangeError> {
+        let outcome = self.desk.work(work).await;
+        outcome.unwrap_or_else(|_| {
+            Err(ChangeError::Io("the gateway ended before the change did; look at the flag".into()))
+        })
     }
 }

@@ -1,11 +1,42 @@
 //! Routing: path templates, methods and hosts to a route. Pure.
+//!
+//! Which route a request takes, in this order:
+//! 1. Routes for the request's host come before routes for any host.
+//! 2. Segment by segment from the left, a static segment comes before a parameter, and a parameter
+//!    before `{*rest}`; a path that ends here comes before a `{*rest}` that is empty.
+//! 3. On the same template, a route that names the method comes before one that takes any.
+//! 4. The first of them that takes the method wins: a method that only less specific routes take
+//!    goes to the next of them ([`RouteTable::fall_throughs`] lists where that can happen).
+//!
+//! `{id}` is one whole segment and never empty. `{*rest}` is everything that follows and may be empty, so
+//! `/api/orders/{*rest}` also takes `/api/orders/` and `/api/orders`: whoever protects a tree protects
+//! its root. Otherwise a trailing slash counts: `/a` and `/a/` are two paths. Letter case counts in paths.
+//!
+//! Deliberately not here: regular expressions, parameters within a segment (`v{n}`), wildcard hosts,
+//! routing by header or query. The tree is our own because `matchit` refuses `/members/{id}` beside
+//! `/members/{*rest}` (and `/{shop}/items` beside `/{*rest}`), knows no methods, and so could not
+//! give rules 2 and 4 in one walk.
+
+mod host;
+mod path;
+mod reach;
+mod table;
+mod template;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+pub use path::{NormalPath, PathError, normalise};
+pub use reach::FallThrough;
+pub use table::RouteTable;
 
 /// A route as the table sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteSpec {
     /// For messages about conflicts.
     pub name: crate::types::RouteName,
-    /// Exact host without port in lower case, or any.
+    /// Exact host without port in any letter case, or any host.
     pub host: Option<String>,
     /// Template: `/api/v1/members/{id}`, `/api/{version}/orders/{*rest}`.
     pub path: String,
@@ -25,14 +56,14 @@ pub enum Lookup<'a> {
     },
     /// Routes match the path, none takes the method; what `Allow` says.
     MethodNotAllowed {
-        /// Comma-separated methods for `Allow`.
+        /// Comma-separated methods for `Allow`, sorted.
         allow: String,
     },
     /// Nothing matches the path.
     NotFound,
 }
 
-/// Two routes that can't both be meant, or one that can never be reached.
+/// A route that can't be meant as it is written, alone or beside another.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Conflict {
@@ -42,66 +73,4 @@ pub struct Conflict {
     pub with: Option<usize>,
     /// Names both and says the mend.
     pub message: String,
-}
-
-/// All routes, compiled.
-#[derive(Debug, Default)]
-pub struct RouteTable {}
-
-impl RouteTable {
-    /// Compiles the specs.
-    ///
-    /// # Errors
-    /// Every malformed template, conflict and unreachable route.
-    pub fn build(specs: &[RouteSpec]) -> Result<Self, Vec<Conflict>> {
-        let _ = specs;
-        todo!()
-    }
-
-    /// Finds the most specific route that takes the method.
-    #[must_use]
-    pub fn lookup<'a>(&'a self, host: &str, path: &'a str, method: &str) -> Lookup<'a> {
-        let _ = (host, path, method);
-        todo!()
-    }
-}
-
-/// Why a request's path can't be accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PathError {
-    /// `%00` or a raw NUL.
-    #[error("the path contains a NUL byte")]
-    Nul,
-    /// `%` without two hexadecimal digits.
-    #[error("the path contains a percent sign that is not followed by two hexadecimal digits")]
-    BadEscape,
-    /// `%2F` or `%5C` (or a raw backslash) where the route does not allow it.
-    #[error("the path contains an encoded slash or a backslash")]
-    EncodedSlash,
-    /// A control character, a space, a fragment.
-    #[error("the path contains a character that must be percent-encoded")]
-    BadCharacter,
-    /// Not starting with a slash.
-    #[error("the path does not start with a slash")]
-    NotAbsolute,
-}
-
-/// A path in the one spelling that is matched and forwarded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NormalPath<'a> {
-    /// The path, without the query.
-    pub path: std::borrow::Cow<'a, str>,
-    /// Contains `%2F` or `%5C`: acceptable only on routes that allow it.
-    pub has_encoded_slash: bool,
-}
-
-/// Normalises a raw path (no query): decodes unreserved characters, upper-cases hex, encodes bytes outside ASCII, resolves dot segments (also encoded ones), merges slashes.
-///
-/// Borrows when the path is already normal, the usual case.
-///
-/// # Errors
-/// [`PathError`] names what is wrong.
-pub fn normalise(raw: &[u8]) -> Result<NormalPath<'_>, PathError> {
-    let _ = raw;
-    todo!()
 }

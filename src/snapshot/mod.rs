@@ -4,6 +4,8 @@
 //! not here; it is kept elsewhere by name.
 
 mod backend;
+mod context;
+mod decide;
 mod handle;
 mod route;
 mod settings;
@@ -16,9 +18,12 @@ use crate::flags::FlagSet;
 use crate::routing::RouteTable;
 use crate::types::Revision;
 
+pub use crate::filters::{AuthMode, Cors};
 pub use backend::{Backend, BackendTls, EndpointAddress, Protocol, Timeouts};
+pub use context::RequestContext;
+pub use decide::{Choice, Refusal};
 pub use handle::{Diagnostic, ReloadStatus, Severity, SnapshotHandle};
-pub use route::{AuthMode, Cors, Route, Target, TimeoutOverrides};
+pub use route::{Route, Target, TimeoutOverrides};
 pub use settings::{
     AccessLog, Admin, AdminToken, AnonymousAccess, ClientTimeouts, Drain, Limits, Role, Server, Startup,
 };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Backend, Timeouts};
+use crate::filters::{AuthMode, Cors, Filter};
 use crate::flags::Flag;
 use crate::types::RouteName;
 
@@ -20,6 +21,8 @@ pub struct Route {
     pub host: Option<String>,
     /// Whether callers must prove who they are.
     pub auth: AuthMode,
+    /// Request policies in the order in which they run; made by [`crate::filters::chain`].
+    pub filters: Vec<Box<dyn Filter>>,
     /// Where matching requests go.
     pub target: Target,
     /// Cross-origin rules, if any.
@@ -60,17 +63,6 @@ impl TimeoutOverrides {
     }
 }
 
-/// Whether callers must prove who they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthMode {
-    /// A valid token, else 401.
-    Required,
-    /// Verified if present; a bad one is 401 all the same.
-    Optional,
-    /// Not looked at.
-    None,
-}
-
 /// Where a route's requests go.
 #[derive(Debug)]
 pub enum Target {
@@ -86,21 +78,4 @@ pub enum Target {
     },
     /// The payment distributor.
     Payments,
-}
-
-/// Cross-origin rules of a route (the Fetch standard).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Cors {
-    /// Exact origins, or `*`.
-    pub origins: Vec<String>,
-    /// Methods a preflight is told; the route's own unless set.
-    pub methods: Vec<String>,
-    /// Request headers a preflight is told (lower case).
-    pub headers: Vec<String>,
-    /// Response headers a page may read.
-    pub expose: Vec<String>,
-    /// Cookies and Authorization may be sent; not together with `*`.
-    pub credentials: bool,
-    /// How long a preflight's answer may be kept (10 min).
-    pub max_age: Duration,
 }

@@ -1,5 +1,6 @@
 //! Names and small values that every layer shares.
 
+pub mod fields;
 mod name;
 
 pub use name::{BackendName, FlagKey, ProviderName, RouteName, VariantName};

@@ -1,0 +1,237 @@
+//! Talks to a running gateway's control plane, one request a connection.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, IF_MATCH};
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+
+use super::cli::GatewayArgs;
+use crate::client;
+use crate::tls::ClientTls;
+
+/// For one call, from connecting to the last byte.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// More than any answer needs; what is larger does not come from a gateway.
+const MAX_ANSWER: usize = 32 << 20;
+
+/// A gateway's control plane.
+#[derive(Debug)]
+pub(crate) struct AdminClient {
+    /// As the user gave it, for messages.
+    address: String,
+    authority: Authority,
+    /// Present for an `https` URL; trusts the system's roots.
+    tls: Option<ClientTls>,
+    /// Path below which the API stands, without a slash at its end; empty unless a proxy adds one.
+    prefix: String,
+    token: Option<HeaderValue>,
+}
+
+/// An answer of status 2xx.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// From `ETag`, if there is one.
+    pub(crate) revision: Option<u64>,
+    pub(crate) document: Value,
+}
+
+/// Why there is no such answer.
+#[derive(Debug)]
+pub(crate) enum CallError {
+    /// The gateway refused; the problem document says why.
+    Refused { status: StatusCode, document: Value },
+    /// The gateway was not reached or its answer was not understood.
+    Failed(anyhow::Error),
+}
+
+impl std::fmt::Display for CallError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused { status, document } => {
+                let detail = document["detail"].as_str().or_else(|| document["title"].as_str());
+                let detail = detail.unwrap_or("the gateway refused without saying why");
+                match document["code"].as_str() {
+                    Some(code) => write!(f, "{detail} ({} {code})", status.as_u16()),
+                    None => write!(f, "{detail} (status {})", status.as_u16()),
+                }
+            }
+            Self::Failed(error) => write!(f, "{error:#}"),
+        }
+    }
+}
+
+impl std::error::Error for CallError {}
+
+impl AdminClient {
+    pub(crate) fn new(args: &GatewayArgs) -> anyhow::Result<Self> {
+        let uri: Uri = args.admin.parse().with_context(|| format!("--admin {:?} is not a URL", args.admin))?;
+        let tls = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => None,
+            Some(scheme) if *scheme == Scheme::HTTPS => Some(ClientTls::new(None)?),
+            _ => bail!("--admin {:?} is not an http:// or https:// URL", args.admin),
+        };
+        let Some(authority) = uri.authority().cloned() else { bail!("--admin {:?} names no host", args.admin) };
+        if uri.query().is_some() || authority.as_str().contains('@') {
+            bail!("--admin {:?} is more than scheme, host, port and path", args.admin);
+        }
+        let token = args.token.as_deref().map(str::trim).filter(|token| !token.is_empty());
+        let token = token.map(|token| HeaderValue::try_from(format!("Bearer {token}"))).transpose();
+        let mut token = token.map_err(|_| anyhow::anyhow!("the token holds characters that no header may hold"))?;
+        if let Some(token) = &mut token {
+            token.set_sensitive(true);
+        }
+        Ok(Self {
+            address: args.admin.clone(),
+            authority,
+            tls,
+            prefix: uri.path().trim_end_matches('/').to_owned(),
+            token,
+        })
+    }
+
+    /// Reads.
+    pub(crate) async fn get(&self, path: &str) -> Result<Answer, CallError> {
+        self.call(Method::GET, path, None, None).await
+    }
+
+    /// Sends a document; `if_match` makes it conditional.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        if_match: Option<u64>,
+        document: &Value,
+    ) -> Result<Answer, CallError> {
+        self.call(method, path, if_match, Some(document)).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        if_match: Option<u64>,
+        document: Option<&Value>,
+    ) -> Result<Answer, CallError> {
+        let exchange = async {
+            let request = self.request(method, path, if_match, document)?;
+            let (parts, body) = self.exchange(request).await?.into_parts();
+            let body = Limited::new(body, MAX_ANSWER).collect().await;
+            let bytes = body.map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?.to_bytes();
+            anyhow::Ok((parts, bytes))
+        };
+        let timed = tokio::time::timeout(DEADLINE, exchange).await;
+        let (parts, bytes) = timed
+            .unwrap_or_else(|_| bail!("no answer within {} s", DEADLINE.as_secs()))
+            .with_context(|| format!("the gateway at {} can't be asked", self.address))
+            .map_err(CallError::Failed)?;
+        let document = serde_json::from_slice(&bytes).ok();
+        if !parts.status.is_success() {
+            return Err(CallError::Refused { status: parts.status, document: document.unwrap_or_else(|| json!({})) });
+        }
+        let Some(document) = document else {
+            let error =
+                anyhow::anyhow!("{} answers, but not with JSON: is it a gateway's control plane?", self.address);
+            return Err(CallError::Failed(error));
+        };
+        let tag = parts.headers.get(ETAG).and_then(|tag| tag.to_str().ok());
+        let revision = tag.and_then(|tag| tag.trim_matches('"').parse().ok());
+        Ok(Answer { revision, document })
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        if_match: Option<u64>,
+        document: Option<&Value>,
+    ) -> anyhow::Result<Request<Full<bytes::Bytes>>> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.prefix))
+            .header(HOST, self.authority.as_str())
+            .header(ACCEPT, "application/json");
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token.clone());
+        }
+        if let Some(revision) = if_match {
+            request = request.header(IF_MATCH, format!("\"{revision}\""));
+        }
+        let body = match document {
+            Some(document) => {
+                request = request.header(CONTENT_TYPE, "application/json");
+                document.to_string()
+            }
+            None => String::new(),
+        };
+        Ok(request.body(Full::from(body))?)
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Full<bytes::Bytes>>,
+    ) -> anyhow::Result<http::Response<hyper::body::Incoming>> {
+        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
+        let port = self.authority.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
+        let stream = client::connect(host, port, self.tls.as_ref().map(|tls| (tls, host)), DEADLINE).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(sender.send_request(request).await?)
+    }
+}
+
+/// Runs one command's calls to the end.
+pub(crate) fn block_on<T>(calls: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("no runtime")?.block_on(calls)
+}
+
+/// A path segment or a query value, percent-encoded.
+pub(crate) fn encode(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::cli::{Output, OutputArgs};
+
+    fn args(admin: &str, token: Option<&str>) -> GatewayArgs {
+        let output = OutputArgs { output: Output::Table };
+        GatewayArgs { admin: admin.into(), token: token.map(str::to_owned), output }
+    }
+
+    #[test]
+    fn the_address_is_a_url_and_nothing_more() {
+        for bad in ["", "127.0.0.1:9901", "ftp://x", "http://", "http://u:p@x", "http://x/?a=b", "unix:/x"] {
+            assert!(AdminClient::new(&args(bad, None)).is_err(), "{bad:?}");
+        }
+        let client = AdminClient::new(&args("http://[::1]:9901/ops/", None)).expect("a URL");
+        assert_eq!((client.authority.as_str(), client.prefix.as_str()), ("[::1]:9901", "/ops"));
+    }
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let client = AdminClient::new(&args("http://x", Some("s3cret\n"))).expect("a client");
+        assert!(!format!("{client:?}").contains("s3cret"));
+        assert!(AdminClient::new(&args("http://x", Some("s3\u{1}cret"))).is_err());
+    }
+
+    #[test]
+    fn segments_are_encoded() {
+        assert_eq!(encode("member-api"), "member-api");
+        assert_eq!(encode("a/b?ü"), "a%2Fb%3F%C3%BC");
+    }
+}

@@ -1,0 +1,87 @@
+//! The command line as people type it.
+
+use serde_json::json;
+
+use super::*;
+
+fn parse(line: &str) -> Result<Command, clap::Error> {
+    Cli::read(line.split_whitespace().map(Into::into)).map(|cli| cli.command)
+}
+
+fn refused(line: &str) -> ErrorKind {
+    match parse(line) {
+        Ok(command) => panic!("{line:?} was read as {command:?}"),
+        Err(error) => {
+            assert_eq!(error.exit_code(), 2, "{line}");
+            error.kind()
+        }
+    }
+}
+
+#[test]
+fn the_definition_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_command_of_the_design_is_read() {
+    for line in [
+        "figway serve --config config/gateway.yaml",
+        "figway check --config config/gateway.yaml --output json",
+        "figway demo --no-traffic --port 8081 --admin-port 0",
+        "figway explain GET /api/v1/members/7 --header x-app:ios --header x-b:1 --subject u1 --config f",
+        "figway explain GET / --admin http://127.0.0.1:1 --token t",
+        "figway flags list",
+        "figway flags show member-api --output json",
+        "figway flags set member-api percent=25 stage=canary --reason ramp --yes",
+        "figway flags kill member-api",
+        "figway flags revive member-api --reason mended",
+        "figway flags history member-api --limit 5",
+        "figway flags undo member-api",
+        "figway migrations",
+        "figway payments list --status pending",
+        "figway payments show p1",
+        "figway token --key k.pem --subject u1 --issuer i --audience a --claim role=staff --ttl 15m --kid k1",
+        "figway schema flags",
+    ] {
+        if let Err(error) = parse(line) {
+            panic!("{line:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn wrong_usage_is_told_and_ends_with_2() {
+    assert_eq!(refused("figway serve"), ErrorKind::MissingRequiredArgument);
+    assert_eq!(refused("figway check"), ErrorKind::MissingRequiredArgument);
+    assert_eq!(refused("figway flags set member-api --reason x"), ErrorKind::MissingRequiredArgument);
+    assert_eq!(refused("figway flags set member-api percent=1"), ErrorKind::MissingRequiredArgument);
+    assert_eq!(refused("figway flags set member-api percent --reason x"), ErrorKind::ValueValidation);
+    assert_eq!(refused("figway flags set member-api percent=[1 --reason x"), ErrorKind::ValueValidation);
+    assert_eq!(refused("figway flags history member-api --limit 0"), ErrorKind::ValueValidation);
+    assert_eq!(refused("figway token --key k --subject s --ttl 60"), ErrorKind::ValueValidation);
+    assert_eq!(refused("figway explain GET / --header nocolon"), ErrorKind::ValueValidation);
+    assert_eq!(refused("figway explain GET / --config f --admin http://x"), ErrorKind::ArgumentConflict);
+    assert_eq!(refused("figway demo --port 70000"), ErrorKind::ValueValidation);
+    assert_eq!(refused("figway serve --config f --output json"), ErrorKind::UnknownArgument);
+    assert_eq!(refused("figway frobnicate"), ErrorKind::InvalidSubcommand);
+    assert_eq!(refused("figway flags list --output yaml"), ErrorKind::InvalidValue);
+}
+
+#[test]
+fn assignments_keep_their_types() {
+    let line = "figway flags set m percent=12.5 stage=canary killed=false owner=null --reason r --if-match 7";
+    let Ok(Command::Flags(FlagsCommand::Set(args))) = parse(line) else { panic!("a set command") };
+    let values: Vec<_> = args.changes.into_iter().map(|change| change.value).collect();
+    assert_eq!(values, [json!(12.5), json!("canary"), json!(false), json!(null)]);
+    assert_eq!(args.raising.if_match, Some(7));
+    assert!(!args.raising.yes);
+}
+
+#[test]
+fn a_kill_needs_no_reason_and_has_an_honest_one() {
+    let Ok(Command::Flags(FlagsCommand::Kill { reason, .. })) = parse("figway flags kill m") else {
+        panic!("a kill command")
+    };
+    assert_eq!(reason, "kill switch, no reason given");
+}

@@ -1,0 +1,12 @@
+//! The commands, one a file. Each reads its arguments, does one thing and returns the exit code.
+
+pub(super) mod assignment;
+pub(super) mod check;
+pub(super) mod explain;
+mod flag_tables;
+pub(super) mod flags;
+pub(super) mod migrations;
+pub(super) mod payments;
+mod raise;
+pub(super) mod schema;
+pub(super) mod token;

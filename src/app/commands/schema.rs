@@ -1,0 +1,19 @@
+//! `figway schema`: JSON Schema of what the user writes, from the table that the validator reads.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+
+use crate::app::cli::{SchemaArgs, SchemaOf};
+use crate::app::output::print;
+use crate::config;
+
+pub(crate) fn run(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
+    let schema = match args.of {
+        SchemaOf::Config => config::schema::config(),
+        SchemaOf::Flags => config::schema::flags(),
+        SchemaOf::Provider => bail!("adapters of payment providers are not in this version, so there is no schema yet"),
+    };
+    print(&format!("{schema:#}\n"))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,203 @@
+//! `figway serve`: wires the gateway together, and ends it in order.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::cli::ServeArgs;
+use super::explainer::Published;
+use super::payments;
+use crate::admin::{self, AdminState, Limits, Readiness};
+use crate::config::Kept;
+use crate::proxy::{self, DataPlane};
+use crate::reload::{self, Files, KeyFetcher, ReloadTrigger, Reloader};
+use crate::snapshot::{AccessLog, Snapshot, SnapshotHandle};
+use crate::telemetry::{AccessLogWriter, Destination, Metrics};
+
+/// Threads of the control plane's runtime: it serves people, reloads and payments, not the traffic.
+const CONTROL_THREADS: usize = 2;
+
+/// Runs the gateway until SIGTERM or SIGINT.
+pub(super) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    super::logging::start();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let gateway = Gateway::start(Options { config: args.config }).await?;
+        gateway.run_until_told().await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a gateway is started with.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// The config file.
+    pub(crate) config: PathBuf,
+}
+
+/// A running gateway.
+pub(crate) struct Gateway {
+    data_plane: DataPlane,
+    admin_address: Option<SocketAddr>,
+    handle: Arc<SnapshotHandle>,
+    trigger: ReloadTrigger,
+    readiness: Arc<Readiness>,
+    access_log: AccessLogWriter,
+    /// Told when the control plane is to end.
+    ending: watch::Sender<bool>,
+    control: Vec<JoinHandle<()>>,
+}
+
+impl Gateway {
+    /// Loads, listens and serves; returns once everything does. Must run on the control plane's runtime.
+    pub(crate) async fn start(options: Options) -> anyhow::Result<Self> {
+        let metrics = Arc::new(Metrics::new());
+        let kept = Arc::new(Kept::default());
+        let files = Files::new(&options.config, Arc::clone(&kept));
+        let reload_options = reload::Options::new(options.config, files, Arc::clone(&metrics));
+        let (reloader, handle) = tokio::task::spawn_blocking(|| Reloader::start(reload_options)).await??;
+        let snapshot = handle.load();
+        let access_log = AccessLogWriter::start(destination(&snapshot), &metrics)?;
+        let payments = payments::open(&snapshot, &metrics).await?;
+        let (ending, ended) = watch::channel(false);
+        let mut control = Vec::new();
+
+        let readiness = Arc::new(Readiness::new());
+        let fetcher = KeyFetcher::new(Arc::clone(&kept), super::key_fetch::fetcher(), Arc::clone(&metrics));
+        let (published, ready) = (reloader.published(), Arc::clone(&readiness));
+        let until = ended.clone();
+        control.push(tokio::spawn(async move {
+            fetcher.prefetch().await;
+            ready.keys_are_prefetched();
+            fetcher.run(published, told(until)).await;
+        }));
+
+        let mut admin_address = None;
+        if let Some(address) = snapshot.startup.admin_listen {
+            let listener = tokio::net::TcpListener::bind(address)
+                .await
+                .with_context(|| format!("admin.listen: can't listen on {address}"))?;
+            admin_address = Some(listener.local_addr()?);
+            let rendered = Arc::clone(&metrics);
+            let state = AdminState {
+                handle: Arc::clone(&handle),
+                changes: reloader.writer(),
+                explainer: Arc::new(Published(Arc::clone(&handle))),
+                payments: payments.as_ref().map(payments::records),
+                metrics: Arc::new(move || rendered.render()),
+                readiness: Arc::clone(&readiness),
+                limits: Limits::default(),
+            };
+            control.push(tokio::spawn(admin::serve(listener, state, told(ended.clone()))));
+        }
+
+        let data_plane = DataPlane::start(proxy::Options {
+            listen: snapshot.startup.listen.clone(),
+            threads: snapshot.startup.threads,
+            handle: Arc::clone(&handle),
+            metrics,
+            access_log: access_log.clone(),
+            payments,
+            control: tokio::runtime::Handle::current(),
+        })
+        .context("server.listen")?;
+        let trigger = reloader.trigger();
+        control.push(tokio::spawn(follow_access_log(reloader.published(), Arc::clone(&handle), access_log.clone())));
+        control.push(tokio::spawn(reloader.run(told(ended))));
+        Ok(Self { data_plane, admin_address, handle, trigger, readiness, access_log, ending, control })
+    }
+
+    /// Where clients are served.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        self.data_plane.addresses()
+    }
+
+    /// Serves until SIGTERM or SIGINT, reloading on SIGHUP; then drains.
+    async fn run_until_told(self) -> anyhow::Result<()> {
+        for address in self.addresses() {
+            tracing::info!(%address, "serving");
+        }
+        if let Some(address) = self.admin_address {
+            tracing::info!(%address, "control plane");
+        }
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hang_up.recv() => {
+                    tracing::info!("SIGHUP: looking at the files again");
+                    self.access_log.reopen(destination(&self.handle.load()));
+                    self.trigger.reload_now().await;
+                }
+            }
+        }
+        let drain = self.handle.load().server.drain;
+        tracing::info!(delay_ms = drain.delay.as_millis(), timeout_ms = drain.timeout.as_millis(), "draining");
+        self.readiness.drain();
+        tokio::select! {
+            () = tokio::time::sleep(drain.delay) => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        self.shutdown().await;
+        Ok(())
+    }
+
+    /// Stops accepting, waits for requests in flight up to the drain timeout, and ends.
+    pub(crate) async fn shutdown(self) {
+        self.readiness.drain();
+        let cut = self.data_plane.drain(self.handle.load().server.drain.timeout).await;
+        if cut > 0 {
+            tracing::warn!(connections = cut, "the drain timeout is over; connections are cut");
+        }
+        let _ = tokio::task::spawn_blocking(|| self.data_plane.stop()).await;
+        self.ending.send_replace(true);
+        for task in self.control {
+            let _ = task.await;
+        }
+        self.access_log.flush();
+        tracing::info!("ended");
+    }
+}
+
+/// Ready once the watched value says so, or nobody can say it any more.
+async fn told(mut ending: watch::Receiver<bool>) {
+    let _ = ending.wait_for(|ending| *ending).await;
+}
+
+fn destination(snapshot: &Snapshot) -> Destination {
+    match &snapshot.server.access_log {
+        AccessLog::Stdout => Destination::Stdout,
+        AccessLog::File(path) => Destination::File(path.clone()),
+        AccessLog::Off => Destination::Off,
+    }
+}
+
+/// Opens the access log anew when a publication names another place.
+async fn follow_access_log(
+    mut published: watch::Receiver<crate::types::Revision>,
+    handle: Arc<SnapshotHandle>,
+    log: AccessLogWriter,
+) {
+    let mut current = destination(&handle.load());
+    while published.changed().await.is_ok() {
+        let wanted = destination(&handle.load());
+        if wanted != current {
+            log.reopen(wanted.clone());
+            current = wanted;
+        }
+    }
+}

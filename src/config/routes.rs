@@ -1,0 +1,297 @@
+//! `routes`: which requests, who may, and where they go.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::backends::{TIMEOUTS, check_timeouts, overrides};
+use super::cursor::Cursor;
+use super::formats::{ANY, HEADER, HOST, NAME, ORIGIN};
+use super::lowering::Lowering;
+use super::quote::{listed, quoted};
+use super::report::Spot;
+use super::shape::{DAY, Section, Shape, choice, default, list, optional, required, section};
+use super::targets::{Targets, target};
+use super::validate::check_scalar;
+use crate::routing::{RouteSpec, RouteTable};
+use crate::snapshot::{AuthMode, Cors, Route, Target};
+
+const DEFAULT_MAX_AGE: Duration = Duration::from_secs(600);
+/// The registered methods that a gateway forwards; CONNECT opens no tunnel here.
+const METHOD: Shape = choice(&[
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "TRACE",
+    "QUERY",
+    "SEARCH",
+    "REPORT",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "UNLOCK",
+    "PURGE",
+]);
+pub(super) const AUTH_MODE: Shape = choice(&["required", "optional", "none"]);
+
+pub(super) static ROUTES: Shape = list(&Shape::Section(&ROUTE), 1);
+
+static ROUTE: Section = Section {
+    doc: "Which requests, who may, and where they go.",
+    fields: &[
+        required("name", Shape::Text(&NAME), "unique name, for metrics, logs and explain"),
+        required("path", Shape::Text(&ANY), "template: /api/v1/members/{id}, or /api/{*rest} for everything below"),
+        optional("methods", list(&METHOD, 1), "methods it takes, GET includes HEAD; any unless set"),
+        optional("host", Shape::Text(&HOST), "host without port; any unless set"),
+        default("auth", AUTH_MODE, "required", "required, optional (verified if present) or none"),
+        optional("backend", Shape::Text(&NAME), "the one backend; or `flag` and `backends`"),
+        optional("flag", Shape::Text(&NAME), "the flag that chooses between `backends`"),
+        optional(
+            "backends",
+            Shape::Table { keys: &NAME, values: &Shape::Text(&NAME), min: 1 },
+            "variant of the flag to backend",
+        ),
+        optional(
+            "cors",
+            Shape::Section(&CORS),
+            "cross-origin rules; without them preflights are requests like any other",
+        ),
+        default(
+            "allow_encoded_slash",
+            Shape::Bool,
+            "false",
+            "accepts %2F and %5C in the path, and forwards them as they are",
+        ),
+        optional(
+            "max_body",
+            Shape::Size { min: 0, max: 1 << 40 },
+            "largest request body; server.limits.body unless set",
+        ),
+        default(
+            "retries",
+            Shape::Integer { min: 0, max: 5 },
+            "0",
+            "more tries for idempotent methods after 502, 503, 504 or a lost connection",
+        ),
+        optional("timeouts", Shape::Section(&TIMEOUTS), "overrides of the backend's timeouts"),
+    ],
+    exactly_one: &["backend", "flag"],
+};
+
+static CORS: Section = section(
+    "Cross-origin rules (the Fetch standard).",
+    &[
+        required("origins", list(&Shape::Text(&ORIGIN), 1), "exact origins such as https://shop.example, or *"),
+        optional("methods", list(&METHOD, 1), "methods a preflight is told; the route's own unless set"),
+        default("headers", list(&Shape::Text(&HEADER), 0), "[]", "request headers a preflight is told"),
+        default("expose", list(&Shape::Text(&HEADER), 0), "[]", "response headers that a page may read"),
+        default("credentials", Shape::Bool, "false", "cookies and Authorization may be sent; not together with *"),
+        default(
+            "max_age",
+            Shape::Duration { min: Duration::ZERO, max: DAY },
+            "10m",
+            "how long a preflight's answer may be kept",
+        ),
+    ],
+);
+
+/// A route that is ready for the table, and where to report about it.
+#[derive(Debug)]
+pub(super) struct Lowered {
+    pub(super) route: Route,
+    pub(super) place: Spot,
+}
+
+/// The routes that are sound enough to be built, in the order written.
+pub(super) fn lower(
+    root: &Cursor<'_>,
+    targets: &mut Targets<'_>,
+    max_body: u64,
+    lowering: &mut Lowering<'_>,
+) -> Vec<Lowered> {
+    let mut names: HashMap<&str, usize> = HashMap::new();
+    let mut lowered = Vec::new();
+    for item in root.items_of("routes") {
+        if let Some(name) = item.get("name").filter(|name| name.text().is_some()) {
+            let text = name.text().unwrap_or_default();
+            if let Some(line) = names.get(text) {
+                let message =
+                    format!("{} is also the name of the route on line {line}; names are unique", quoted(text));
+                lowering.report.error(&name.spot(), message);
+            }
+            names.entry(text).or_insert(name.spot().at.line);
+        }
+        lowered.extend(lower_route(&item, targets, max_body, lowering));
+    }
+    lowered
+}
+
+fn lower_route(
+    item: &Cursor<'_>,
+    targets: &mut Targets<'_>,
+    max_body: u64,
+    lowering: &mut Lowering<'_>,
+) -> Option<Lowered> {
+    let cors = item.get("cors").map(|cors| lower_cors(&cors, lowering));
+    let auth = auth_mode(item);
+    auth.into_iter().for_each(|auth| check_issuers(item, auth, targets, lowering));
+    let methods = lower_methods(item, lowering);
+    let timeouts = overrides(item);
+    let target = target(item, targets, lowering)?;
+    // Several backends may differ in what they allow; the first stands for them, so that a warning comes once.
+    if let Some(backend) = backends_of(&target).first() {
+        check_timeouts(item, &timeouts.over(&backend.timeouts), lowering);
+    }
+    let path = item.get("path")?;
+    let route = Route {
+        name: item.text_of("name")?.into(),
+        path: path.text()?.to_owned(),
+        methods: methods?,
+        host: item.text_of("host").map(str::to_ascii_lowercase),
+        auth: auth?,
+        filters: Vec::new(), // `whole` knows the authenticator
+        target,
+        cors,
+        allow_encoded_slash: item.bool_of("allow_encoded_slash").unwrap_or(false),
+        max_body: item.size_of("max_body").unwrap_or(max_body),
+        retries: item.integer_of("retries").unwrap_or(0),
+        timeouts,
+    };
+    Some(Lowered { route, place: path.spot() })
+}
+
+fn backends_of(target: &Target) -> Vec<&Arc<crate::snapshot::Backend>> {
+    match target {
+        Target::Backend(backend) => vec![backend],
+        Target::Flagged { backends, .. } => backends.iter().flatten().collect(),
+        Target::Payments => Vec::new(),
+    }
+}
+
+/// `auth` of a route or of the payments section; `None` if another word stands there.
+pub(super) fn auth_mode(item: &Cursor<'_>) -> Option<AuthMode> {
+    match item.text_of("auth") {
+        Some("optional") => Some(AuthMode::Optional),
+        Some("none") => Some(AuthMode::None),
+        Some("required") | None => Some(AuthMode::Required),
+        Some(_) => None,
+    }
+}
+
+/// A route that demands tokens needs somebody who signs them.
+pub(super) fn check_issuers(item: &Cursor<'_>, auth: AuthMode, targets: &Targets<'_>, lowering: &mut Lowering<'_>) {
+    if targets.has_issuers || auth == AuthMode::None {
+        return;
+    }
+    let place = item.get("auth").unwrap_or_else(|| item.clone()).spot();
+    match auth {
+        AuthMode::Required => {
+            let message = "\"auth: required\" (the default) without any `auth.issuers`: nobody could ever get in; \
+                           configure an issuer or write `auth: none`";
+            lowering.report.error(&place, message);
+        }
+        AuthMode::Optional => {
+            let message = "\"auth: optional\" without any `auth.issuers`: every token is refused; \
+                           configure an issuer or write `auth: none`";
+            lowering.report.warning(&place, message);
+        }
+        AuthMode::None => {}
+    }
+}
+
+/// `None` if one is not known: fewer methods than written would make another route of it.
+fn lower_methods(item: &Cursor<'_>, lowering: &mut Lowering<'_>) -> Option<Vec<String>> {
+    let mut seen = HashSet::new();
+    for method in item.items_of("methods") {
+        if let Some(text) = method.text().filter(|text| !seen.insert(*text)) {
+            lowering.report.error(&method.spot(), format!("{} stands here twice; remove one", quoted(text)));
+        }
+    }
+    let known = |method: Cursor<'_>| method.scalar().is_some_and(|scalar| check_scalar(scalar, &METHOD).is_ok());
+    item.items_of("methods").into_iter().all(known).then(|| item.texts_of("methods"))
+}
+
+fn lower_cors(cors: &Cursor<'_>, lowering: &mut Lowering<'_>) -> Cors {
+    let lower_case = |key| cors.texts_of(key).iter().map(|name| name.to_ascii_lowercase()).collect();
+    let origins = cors.texts_of("origins");
+    let credentials = cors.bool_of("credentials").unwrap_or(false);
+    let any = origins.iter().any(|origin| origin == "*");
+    if any && credentials {
+        let place = cors.get("credentials").unwrap_or_else(|| cors.clone()).spot();
+        let message = "\"credentials: true\" does not go with the origin \"*\": browsers refuse it; list the origins";
+        lowering.report.error(&place, message);
+    }
+    if any && origins.len() > 1 {
+        let place = cors.get("origins").unwrap_or_else(|| cors.clone()).spot();
+        lowering.report.error(&place, "\"*\" includes every other origin in this list; write it alone, or remove it");
+    }
+    Cors {
+        origins,
+        methods: cors.texts_of("methods"),
+        headers: lower_case("headers"),
+        expose: lower_case("expose"),
+        credentials,
+        max_age: cors.duration_of("max_age").unwrap_or(DEFAULT_MAX_AGE),
+    }
+}
+
+/// Compiles the routes; every conflict is reported where the path stands.
+pub(super) fn table(lowered: &[Lowered], lowering: &mut Lowering<'_>) -> Option<RouteTable> {
+    let specs: Vec<_> = lowered.iter().map(|one| spec(&one.route)).collect();
+    let build = RouteTable::build(&specs);
+    build
+        .map_err(|conflicts| {
+            for conflict in conflicts {
+                if let Some(one) = lowered.get(conflict.route) {
+                    lowering.report.error(&one.place, conflict.message);
+                }
+            }
+        })
+        .ok()
+}
+
+/// Warns where a method that a route does not take reaches a route that asks for less.
+pub(super) fn warn_of_weaker_auth(table: &RouteTable, lowered: &[Lowered], lowering: &mut Lowering<'_>) {
+    for fall in table.fall_throughs() {
+        let (Some(from), Some(to)) = (lowered.get(fall.route), lowered.get(fall.next)) else { continue };
+        if strictness(to.route.auth) >= strictness(from.route.auth) {
+            continue;
+        }
+        let methods = match fall.methods.as_slice() {
+            [] => "every method that no other route takes".to_owned(),
+            methods => listed(methods.iter().map(String::as_str)),
+        };
+        let message = format!(
+            "on paths of {}, {methods} goes to the route {:?} (line {}), whose auth is weaker; \
+             add a route for these methods, or protect that one as well",
+            quoted(&from.route.path),
+            to.route.name.as_str(),
+            to.place.at.line
+        );
+        lowering.report.warning(&from.place, message);
+    }
+}
+
+fn strictness(auth: AuthMode) -> u8 {
+    match auth {
+        AuthMode::None => 0,
+        AuthMode::Optional => 1,
+        AuthMode::Required => 2,
+    }
+}
+
+fn spec(route: &Route) -> RouteSpec {
+    RouteSpec {
+        name: route.name.clone(),
+        host: route.host.clone(),
+        path: route.path.clone(),
+        methods: route.methods.clone(),
+    }
+}

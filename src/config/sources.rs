@@ -1,0 +1,174 @@
+//! Reads every file that a configuration names, each once, so that what is hashed is what is used.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use super::Overlay;
+use super::digest::sha256;
+use super::tree::{Mistake, Position};
+
+/// Larger files are refused before they are parsed.
+pub(super) const LARGEST: u64 = 1 << 20;
+pub(super) const TOO_LARGE: &str = "the file is larger than 1 MiB; split it";
+
+/// The files read so far.
+#[derive(Debug)]
+pub(super) struct Sources {
+    /// Taken from memory instead of the disk.
+    overlay: Overlay,
+    /// Folder of the config file, to which all paths are relative.
+    folder: PathBuf,
+    read: HashMap<PathBuf, Result<File, String>>,
+    order: Vec<PathBuf>,
+}
+
+/// One file's content.
+#[derive(Debug, Clone)]
+pub(super) struct File {
+    pub(super) bytes: Arc<[u8]>,
+    pub(super) digest: String,
+    /// Anybody on the machine may read it.
+    pub(super) readable_by_all: bool,
+}
+
+impl Sources {
+    /// For a config file at `config`, with some files taken from memory.
+    pub(super) fn beside(config: &Path, overlay: Overlay) -> Self {
+        let folder = config.parent().map(Path::to_path_buf).unwrap_or_default();
+        Self { overlay, folder, read: HashMap::new(), order: Vec::new() }
+    }
+
+    /// Where a path written in the config file leads.
+    pub(super) fn resolve(&self, written: &str) -> PathBuf {
+        self.folder.join(written)
+    }
+
+    /// What is taken from memory.
+    pub(super) fn overlay(&self) -> &Overlay {
+        &self.overlay
+    }
+
+    /// Reads a file, or remembers what it read before; the message does not name the file.
+    pub(super) fn read(&mut self, path: &Path) -> Result<File, String> {
+        if let Some(known) = self.read.get(path) {
+            return known.clone();
+        }
+        let result = match self.overlay.content(path) {
+            Some(text) => Ok(File::in_memory(text)),
+            None => read(path),
+        };
+        self.order.push(path.to_path_buf());
+        self.read.insert(path.to_path_buf(), result.clone());
+        result
+    }
+
+    /// Every file that was asked for, in that order, with its digest; empty where it could not be read.
+    pub(super) fn into_files(self) -> Vec<(PathBuf, String)> {
+        let digest = |path: &PathBuf| match self.read.get(path) {
+            Some(Ok(file)) => file.digest.clone(),
+            _ => String::new(),
+        };
+        self.order.iter().map(|path| (path.clone(), digest(path))).collect()
+    }
+}
+
+impl File {
+    fn in_memory(text: &str) -> Self {
+        Self { bytes: text.as_bytes().into(), digest: sha256(text.as_bytes()), readable_by_all: false }
+    }
+
+    /// The content as text.
+    pub(super) fn text(&self) -> Result<&str, Mistake> {
+        std::str::from_utf8(&self.bytes).map_err(|error| {
+            let good = String::from_utf8_lossy(&self.bytes[..error.valid_up_to()]).into_owned();
+            let line = good.split('\n').count();
+            let column = good.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+            let byte = self.bytes.get(error.valid_up_to()).copied().unwrap_or_default();
+            let message = format!("byte \"\\x{byte:02x}\" is not UTF-8; save the file as UTF-8");
+            Mistake { at: Position { line, column }, message }
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<File, String> {
+    let say = |error: std::io::Error| error.to_string();
+    // Looked at before it is opened: opening a pipe would wait for a writer for ever.
+    let metadata = std::fs::metadata(path).map_err(say)?;
+    if !metadata.is_file() {
+        return Err("this is not a regular file".into());
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(say)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(TOO_LARGE.into());
+    }
+    let readable_by_all = metadata.permissions().mode() & 0o004 != 0;
+    Ok(File { digest: sha256(&bytes), bytes: bytes.into(), readable_by_all })
+}
+
+/// A path for people: `config/../flags/a.yaml` is `flags/a.yaml`. Never used to open a file, since a
+/// folder may be a link.
+pub(super) fn shown(path: &Path) -> String {
+    let mut parts: Vec<Component<'_>> = Vec::new();
+    for part in path.components() {
+        match (part, parts.last()) {
+            (Component::ParentDir, Some(Component::Normal(_))) => drop(parts.pop()),
+            (Component::CurDir, _) => {}
+            _ => parts.push(part),
+        }
+    }
+    parts.iter().collect::<PathBuf>().display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_once() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("a.yaml");
+        std::fs::write(&path, "one").expect("write");
+        let mut sources = Sources::beside(&folder.path().join("gateway.yaml"), Overlay::default());
+        let first = sources.read(&path).expect("file");
+        std::fs::write(&path, "two").expect("write");
+        assert_eq!(sources.read(&path).expect("file").bytes, first.bytes);
+        assert_eq!(sources.into_files(), [(path, sha256(b"one"))]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_listed_without_a_digest() {
+        let folder = tempfile::tempdir().expect("folder");
+        let mut sources = Sources::beside(&folder.path().join("gateway.yaml"), Overlay::default());
+        let missing = folder.path().join("none");
+        assert!(sources.read(&missing).is_err());
+        assert_eq!(sources.read(folder.path()).map(drop), Err("this is not a regular file".into()));
+        assert_eq!(sources.into_files()[0], (missing, String::new()));
+    }
+
+    #[test]
+    fn large_files_are_refused() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("large");
+        std::fs::write(&path, vec![b' '; (1 << 20) + 1]).expect("write");
+        assert_eq!(read(&path).map(drop), Err(TOO_LARGE.into()));
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_are_placed() {
+        let file = File { bytes: b"a: 1\nb: \xff".as_slice().into(), digest: String::new(), readable_by_all: false };
+        let mistake = file.text().expect_err("not UTF-8");
+        assert_eq!(mistake.at, Position { line: 2, column: 4 });
+        assert!(mistake.message.contains("\"\\xff\""), "{}", mistake.message);
+    }
+
+    #[test]
+    fn paths_are_shown_short() {
+        for (path, short) in [("config/../flags/a.yaml", "flags/a.yaml"), ("../x", "../x"), ("/a/./b", "/a/b")] {
+            assert_eq!(shown(Path::new(path)), short);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Files: what can't be read, what is listed, what is kept from one load to the next.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+use super::super::{Kept, digest};
+use super::{Setup, errors};
+
+const JWKS: &str =
+    r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+const ISSUER: &str = "auth: {issuers: [{issuer: i, audiences: [x], jwks: {file: jwks.json}}]}\n";
+
+#[test]
+fn an_unreadable_config_file_is_said_once() {
+    let setup = Setup::exactly(b"");
+    setup.errors(&[("", "the file is empty")]);
+    std::fs::remove_file(setup.path().join("config/gateway.yaml")).expect("remove");
+    setup.errors(&[("", "can't be read: No such file")]);
+    Setup::exactly(b"server: \xff\n").errors(&[("1:9", "byte \"\\xff\" is not UTF-8")]);
+    Setup::exactly(&vec![b'#'; (1 << 20) + 1]).errors(&[("", "larger than 1 MiB")]);
+}
+
+#[test]
+fn variables_of_the_environment_take_the_type_of_their_place() {
+    let setup =
+        Setup::new("server: {listen: [\"127.0.0.1:0\"], threads: \"${PORT}\", debug_headers: \"${DEBUG:-true}\"}\n");
+    setup.errors(&[("1:44 server.threads", "\"9000\" is out of range")]);
+    let snapshot = Setup::new("server: {listen: [\"127.0.0.1:0\"], debug_headers: \"${DEBUG:-true}\"}\n").snapshot();
+    assert!(snapshot.server.debug_headers);
+    errors(
+        "server:\n  listen: [\"${NOWHERE}:80\"]\n  access_log: ${LOG:-off}\n",
+        &[("2:12", "\"${NOWHERE}\": the environment variable NOWHERE is not set")],
+    );
+}
+
+#[test]
+fn duplicate_keys_do_not_hide_other_mistakes() {
+    errors(
+        "admin: {listen: off, listen: off, anonimous: read}\n",
+        &[
+            ("1:22", "key \"listen\" stands here a second time"),
+            ("1:35 admin.anonimous", "unknown key \"anonimous\"; did you mean \"anonymous\"?"),
+        ],
+    );
+}
+
+#[test]
+fn every_file_is_listed_with_its_digest() {
+    let setup = Setup::new(&format!("flags: {{dir: ../flags}}\n{ISSUER}"))
+        .file("config/jwks.json", JWKS)
+        .file("flags/a.yaml", "");
+    let loaded = setup.load();
+    let names: Vec<_> = loaded
+        .files
+        .iter()
+        .map(|(path, _)| path.strip_prefix(setup.path()).expect("inside").display().to_string())
+        .collect();
+    assert_eq!(names, ["config/gateway.yaml", "config/../flags/a.yaml", "config/jwks.json"]);
+    assert_eq!(loaded.files[2].1, digest::sha256(JWKS.as_bytes()));
+    let before = loaded.snapshot.expect("sound").hash;
+    assert_eq!(setup.snapshot().hash, before);
+    let setup = setup.file("flags/a.yaml", "# more\n");
+    assert_ne!(setup.snapshot().hash, before);
+}
+
+#[test]
+fn unchanged_keys_keep_their_store_and_changed_ones_disturb_nobody() {
+    let kept = Kept::default();
+    let setup = Setup::new(ISSUER).file("config/jwks.json", JWKS);
+    let first = setup.load_with(&kept).snapshot.expect("sound").auth;
+    let second = setup.load_with(&kept).snapshot.expect("sound").auth;
+    assert!(Arc::ptr_eq(&first, &second), "an unchanged verifier keeps its cache");
+    assert!(first.issuers()[0].keys.is_ready());
+
+    let setup = setup.file("config/jwks.json", "{}");
+    assert!(setup.load_with(&kept).snapshot.is_none());
+    setup.errors(&[("1:59 auth.issuers[0].jwks.file", "\"jwks.json\" is not a usable JWKS")]);
+    assert!(first.issuers()[0].keys.is_ready());
+
+    let setup = setup.file("config/jwks.json", &JWKS.replace("\"a\"", "\"b\""));
+    let third = setup.load_with(&kept).snapshot.expect("sound").auth;
+    assert!(!Arc::ptr_eq(&first.issuers()[0].keys, &third.issuers()[0].keys));
+}
+
+#[test]
+fn keys_from_a_url_are_shared_by_every_later_snapshot() {
+    let kept = Kept::default();
+    let setup = Setup::new("auth: {issuers: [{issuer: i, audiences: [x], jwks: {url: \"https://i.example/\"}}]}\n");
+    let first = setup.load_with(&kept).snapshot.expect("sound").auth;
+    assert_eq!(kept.key_stores.lock().expect("lock").len(), 1);
+    first.issuers()[0].keys.install(JWKS).expect("keys");
+    let setup = setup.file("other", "");
+    assert!(setup.load_with(&kept).snapshot.expect("sound").auth.issuers()[0].keys.is_ready());
+}
+
+#[test]
+fn certificates_are_built_from_what_was_read_and_kept() {
+    let certificate = rcgen::generate_simple_self_signed(vec!["shop.example".to_owned()]).expect("certificate");
+    let text = "server:
+  listen: [\"127.0.0.1:0\"]
+  tls: {certificates: [{cert: a.pem, key: a.key}]}
+";
+    let setup = Setup::new(text)
+        .file("config/a.pem", &certificate.cert.pem())
+        .file("config/a.key", &certificate.signing_key.serialize_pem());
+    let kept = Kept::default();
+    let config = |kept: &Kept| {
+        setup
+            .load_with(kept)
+            .snapshot
+            .expect("sound")
+            .server
+            .tls
+            .as_ref()
+            .map(|tls| Arc::clone(&tls.config))
+            .expect("tls")
+    };
+    assert!(Arc::ptr_eq(&config(&kept), &config(&kept)), "session tickets outlive a reload");
+    assert!(!Arc::ptr_eq(&config(&kept), &config(&Kept::default())));
+
+    let setup = setup.file("config/a.key", "");
+    setup.errors(&[("3:23 server.tls.certificates", "\"a.key\" contains no private key")]);
+    std::fs::remove_file(setup.path().join("config/a.pem")).expect("remove");
+    setup.errors(&[("3:31 server.tls.certificates[0].cert", "\"a.pem\" can't be read")]);
+}
+
+#[test]
+fn a_flood_of_problems_is_cut_short_and_says_so() {
+    let text: String = (0..5_000).map(|i| format!("k{i}: 1\n")).collect();
+    let loaded = Setup::new(&text).load();
+    assert_eq!(loaded.diagnostics.len(), 1_001);
+    assert!(loaded.diagnostics[1_000].message.contains("4000 more problems"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, rng_seed: RngSeed::Fixed(3), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn property_no_bytes_make_the_loader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(Setup::exactly(&bytes).load().snapshot.is_none());
+    }
+
+    #[test]
+    fn property_no_cut_of_a_good_file_makes_the_loader_panic(cut in 0usize..400) {
+        let text = "server: {listen: [\"127.0.0.1:0\"]}\nflags: {dir: .}\nbackends:\n  m: {endpoints: [\"a:1\"], tls: {sni: a}}\nroutes:\n  - {name: a, path: \"/{*rest}\", auth: none, backend: m, cors: {origins: [\"*\"]}}\n";
+        let end = cut.min(text.len());
+        let _ = Setup::exactly(&text.as_bytes()[..end]).load();
+    }
+}

@@ -1,0 +1,265 @@
+//! The whole configuration: config file, flags folder, and what only both together show.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+
+use super::cursor::Cursor;
+use super::environment::{Environment, expand};
+use super::flags;
+use super::lowering::Lowering;
+use super::quote::quoted;
+use super::report::{Report, Spot};
+use super::shape::{Section, Shape, optional, required, section};
+use super::sources::{Sources, shown};
+use super::targets::Targets;
+use super::tree::{Node, parse};
+use super::validate::validate;
+use super::{Kept, Loaded, Overlay, admin, auth, backends, digest, payments, routes, server, state};
+use crate::clock::Timestamp;
+use crate::filters;
+use crate::flags::FlagSet;
+use crate::snapshot::{Diagnostic, Route, Severity, Snapshot, Startup};
+use crate::types::{FlagKey, Revision};
+
+/// The config file.
+pub(super) static CONFIG: Shape = Shape::Section(&ROOT);
+
+static ROOT: Section = section(
+    "Figway's config file.",
+    &[
+        required("server", Shape::Section(&server::SERVER), "listeners of the data plane"),
+        optional("admin", Shape::Section(&admin::ADMIN), "the control plane"),
+        optional("flags", Shape::Section(&state::FLAGS), "where the flags are; without it there are none"),
+        optional("state", Shape::Section(&state::STATE), "what must survive a restart"),
+        optional("auth", Shape::Section(&auth::AUTH), "whose tokens are believed"),
+        required("backends", backends::BACKENDS, "named services"),
+        required("routes", routes::ROUTES, "which requests go where; the most specific one wins, not the first"),
+        optional("payments", Shape::Section(&payments::PAYMENTS), "payments over several providers"),
+    ],
+);
+
+/// Everything that [`super::load`] does, with environment and time as arguments.
+pub(super) fn load(
+    config: &Path,
+    kept: &Kept,
+    overlay: &Overlay,
+    environment: Environment<'_>,
+    now: Timestamp,
+) -> Loaded {
+    let mut loading = Loading { sources: Sources::beside(config, overlay.clone()), report: Report::default(), kept, now };
+    let file: Arc<str> = config.display().to_string().into();
+    loading.report.begin(&file);
+    let root = loading.config(&file, config, environment);
+    let root = root.as_ref().map(|root| Cursor::root(&file, root));
+    let flags_dir =
+        root.as_ref().and_then(|root| root.get("flags")?.text_of("dir").map(|dir| loading.sources.resolve(dir)));
+    let state_dir = root.as_ref().map(|root| state::state_dir(root, &loading.sources));
+    let compiled = root.as_ref().and_then(|root| loading.compile(root, flags_dir.as_deref()));
+    let Loading { sources, report, .. } = loading;
+    let failed = report.has_errors();
+    let diagnostics = report.finish();
+    let files = sources.into_files();
+    let snapshot = compiled.filter(|_| !failed).map(|snapshot| Snapshot {
+        hash: hash(&files),
+        warnings: diagnostics
+            .iter()
+            .filter(|one| one.severity == Severity::Warning)
+            .cloned()
+            .collect::<Vec<Diagnostic>>(),
+        ..snapshot
+    });
+    if let Some(snapshot) = &snapshot {
+        *kept.authenticator.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&snapshot.auth));
+    }
+    Loaded { diagnostics, snapshot, files, flags_dir, state_dir }
+}
+
+fn hash(files: &[(PathBuf, String)]) -> String {
+    let names: Vec<_> = files.iter().map(|(path, _)| shown(path)).collect();
+    digest::sha256_of_files(names.iter().map(String::as_str).zip(files.iter().map(|(_, digest)| digest.as_str())))
+}
+
+struct Loading<'a> {
+    sources: Sources,
+    report: Report,
+    kept: &'a Kept,
+    now: Timestamp,
+}
+
+impl Loading<'_> {
+    fn text(&mut self, file: &Arc<str>, path: &Path) -> Option<String> {
+        let content = self.sources.read(path);
+        let text = match &content {
+            Ok(content) => content.text().map(str::to_owned),
+            Err(reason) => {
+                self.report.error(&Spot::file(file), format!("{} can't be read: {reason}", quoted(&shown(path))));
+                return None;
+            }
+        };
+        text.map_err(|mistake| self.report.mistakes(file, vec![mistake])).ok()
+    }
+
+    fn config(&mut self, file: &Arc<str>, path: &Path, environment: Environment<'_>) -> Option<Node> {
+        let text = self.text(file, path)?;
+        let tree = parse(&text);
+        let readable = tree.mistakes.is_empty();
+        let mut mistakes = tree.mistakes;
+        let mut root = tree.root;
+        match &mut root {
+            Some(root) => expand(root, environment, &mut mistakes),
+            None if readable => {
+                self.report
+                    .error(&Spot::file(file), "\"\": the file is empty; it needs at least server, backends and routes");
+            }
+            None => {}
+        }
+        self.report.mistakes(file, mistakes);
+        root
+    }
+
+    fn compile(&mut self, root: &Cursor<'_>, flags_dir: Option<&Path>) -> Option<Snapshot> {
+        validate(root, &CONFIG, &mut self.report);
+        let (flags, broken_flags, places) = self.flags(root, flags_dir);
+        let lowering = &mut Lowering { sources: &mut self.sources, report: &mut self.report, kept: self.kept };
+        let server_section = root.get("server");
+        let admin_section = root.get("admin");
+        let server = server_section.as_ref().and_then(|section| server::lower(section, lowering));
+        let admin = admin::lower(admin_section.as_ref(), lowering);
+        let auth = auth::lower(root.get("auth").as_ref(), lowering);
+        let backends = backends::lower(root, lowering);
+        let mut targets = Targets {
+            backend_names: root
+                .get("backends")
+                .map(|table| table.entries().map(|(entry, _)| entry.key.clone()).collect())
+                .unwrap_or_default(),
+            backends: &backends,
+            flags: &flags,
+            broken_flags: &broken_flags,
+            has_issuers: root.get("auth").is_some_and(|auth| !auth.items_of("issuers").is_empty()),
+            used: BTreeSet::new(),
+        };
+        let max_body = server.as_ref().map_or(0, |server| server.limits.body_bytes);
+        let mut lowered = routes::lower(root, &mut targets, max_body, lowering);
+        let payments_section = root.get("payments");
+        let payments = payments_section.as_ref().and_then(|section| payments::lower(section, lowering));
+        if let Some(section) = &payments_section {
+            lowered.extend(payments::routes(section, &targets, lowering));
+        }
+        let table = routes::table(&lowered, lowering);
+        if let Some(table) = &table {
+            routes::warn_of_weaker_auth(table, &lowered, lowering);
+        }
+        let startup = Startup {
+            listen: server_section.as_ref().map(|section| server::addresses(section, lowering)).unwrap_or_default(),
+            threads: server_section.as_ref().and_then(|section| section.integer_of("threads")).unwrap_or(0),
+            admin_listen: admin::address(admin_section.as_ref()),
+            state_dir: state::state_dir(root, lowering.sources),
+            ledger: payments::ledger(root, lowering.sources),
+        };
+        let used = std::mem::take(&mut targets.used);
+        self.flag_debts(&flags, &used, &places);
+        let auth = auth?;
+        let with_filters = |mut route: Route| {
+            route.filters = filters::chain(route.auth, &auth, route.cors.as_ref());
+            Arc::new(route)
+        };
+        let routes = lowered.into_iter().map(|lowered| with_filters(lowered.route)).collect();
+        Some(Snapshot {
+            revision: Revision::default(),
+            hash: String::new(),
+            created: self.now,
+            stale: false,
+            startup,
+            server: server?,
+            admin,
+            auth,
+            flags,
+            backends,
+            routes,
+            table: table?,
+            payments: payments.map(Arc::new),
+            warnings: Vec::new(),
+        })
+    }
+
+    /// All flags of the folder, the keys of those with mistakes, and where each key stands.
+    fn flags(
+        &mut self,
+        root: &Cursor<'_>,
+        folder: Option<&Path>,
+    ) -> (FlagSet, BTreeSet<String>, HashMap<FlagKey, Spot>) {
+        let (mut flags, mut broken, mut places) = (BTreeMap::new(), BTreeSet::new(), HashMap::<FlagKey, Spot>::new());
+        for path in folder.map(|folder| self.flag_files(root, folder)).unwrap_or_default() {
+            let file: Arc<str> = shown(&path).into();
+            self.report.begin(&file);
+            let Some(text) = self.text(&file, &path) else { continue };
+            let found = flags::read(&file, &text, &mut self.report);
+            broken.extend(found.broken);
+            for flags::Found { flag, place } in found.flags {
+                if let Some(first) = places.get(&flag.key) {
+                    let message = format!(
+                        "the flag {} is defined in {}:{} already; keys are unique over all files: remove one",
+                        quoted(flag.key.as_str()),
+                        first.file,
+                        first.at.line
+                    );
+                    self.report.error(&place, message);
+                    continue;
+                }
+                places.insert(flag.key.clone(), place);
+                flags.insert(flag.key.clone(), flag);
+            }
+        }
+        (FlagSet { flags, stale: false }, broken, places)
+    }
+
+    /// The folder's YAML files by name; hidden ones are editors' and Kubernetes' own.
+    fn flag_files(&mut self, root: &Cursor<'_>, folder: &Path) -> Vec<PathBuf> {
+        if let Some(paths) = self.sources.overlay().listing(folder) {
+            return paths;
+        }
+        let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        match entries {
+            Ok(entries) => {
+                let mut paths: Vec<_> =
+                    entries.into_iter().map(|entry| entry.path()).filter(|path| is_flag_file(path) && !path.is_dir()).collect();
+                paths.sort();
+                paths
+            }
+            Err(error) => {
+                if let Some(dir) = root.get("flags").and_then(|flags| flags.get("dir")) {
+                    let written = quoted(dir.text().unwrap_or_default());
+                    let message = format!(
+                        "the flags folder {written} can't be read: {error} (looked at {}); make it, it may be empty",
+                        shown(folder)
+                    );
+                    self.report.error(&dir.spot(), message);
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn flag_debts(&mut self, flags: &FlagSet, used: &BTreeSet<FlagKey>, places: &HashMap<FlagKey, Spot>) {
+        for (key, flag) in &flags.flags {
+            let Some(place) = places.get(key) else { continue };
+            for debt in flag.debts(self.now) {
+                self.report.warning(place, debt.to_string());
+            }
+            if !used.contains(key) {
+                let message =
+                    format!("no route names the flag {}; only OFREP clients can see it", quoted(key.as_str()));
+                self.report.warning(place, message);
+            }
+        }
+    }
+}
+
+/// The name is that of a flag file; others in the flags folder are not looked at.
+#[must_use]
+pub fn is_flag_file(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    yaml && !name.starts_with('.')
+}

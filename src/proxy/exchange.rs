@@ -1,0 +1,189 @@
+//! The path of a request, whatever HTTP version either side speaks: strip, route, filter, flag, forward.
+//!
+//! Every request pins one view of one snapshot (in its [`Record`]) and answers from it to its end.
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
+
+use super::body::{BodyError, RequestBody};
+use super::convert;
+use super::forwarded;
+use super::forward::forward;
+use super::message::{BodyLength, RequestHead, ResponseHead};
+use super::record::{Chosen, Record};
+use super::reply::{ExtraFields, Reply};
+use crate::auth::Identity;
+use crate::filters::{self, Answer, FilterRequest, Verdict};
+use crate::payments::{ApiRequest, ApiResponse};
+use crate::problem::{Code, Problem};
+use crate::routing::NormalPath;
+use crate::snapshot::{Choice, Refusal, RequestContext};
+use crate::types::fields::Known;
+
+/// Takes interim (1xx) answers to the client, if its HTTP version can carry them.
+pub(crate) trait InterimSink {
+    fn interim(&mut self, head: &ResponseHead);
+}
+
+/// Largest body that the payment API reads.
+const PAYMENT_BODY: u64 = 64 << 10;
+
+/// Answers one request.
+pub(crate) async fn answer(mut record: Record, body: RequestBody, interim: &mut dyn InterimSink) -> Reply {
+    let view = std::rc::Rc::clone(&record.view);
+    forwarded::strip_client_claims(&mut record.head, &record.origin, &view.strip);
+    let index = match find_route(&record) {
+        Ok(index) => index,
+        Err((problem, extra)) => return Reply::problem(record, &problem, extra),
+    };
+    record.route = Some(index);
+    let route = view.route(index);
+    let identity = match run_filters(&record, index).await {
+        Ok(identity) => identity,
+        Err(answer) => return filter_reply(record, *answer),
+    };
+    let context = RequestContext { fields: &record.head.fields, identity: identity.as_deref(), ip: record.origin.client };
+    match view.snapshot.choose(route, &context) {
+        Choice::Payments => pay(record, body, identity.as_deref(), interim).await,
+        Choice::Backend { backend, flag } => {
+            let decision = flag.map(|(_, decision)| decision);
+            let variant = decision.map_or(0, |decision| decision.variant);
+            let target = view.target(index, variant, backend, record.core().metrics());
+            if let Some(series) = &target.flag {
+                series.evaluated();
+            }
+            record.chosen = Some(Chosen { variant, reason: decision.map(|decision| decision.reason) });
+            let mut reply = forward(record, body, identity.as_deref(), target, interim).await;
+            for filter in &route.filters {
+                filter.on_response(&reply.record.head.fields, &mut reply.head.fields);
+            }
+            reply
+        }
+    }
+}
+
+fn find_route(record: &Record) -> Result<usize, (Problem, ExtraFields)> {
+    let head = &record.head;
+    let nothing_here = || (Problem::new(Code::NoRoute, "no route matches this path"), Vec::new());
+    if !head.target.starts_with('/') {
+        return Err(nothing_here());
+    }
+    let path = NormalPath { path: head.path().into(), has_encoded_slash: head.has_encoded_slash };
+    let preflight_for =
+        if filters::is_preflight(&head.method, &head.fields) { head.fields.get_str(Known::AccessControlRequestMethod) } else { None };
+    record.view.snapshot.route(head.host(), &path, &head.method, preflight_for).map_err(|refusal| match refusal {
+        Refusal::NotFound => nothing_here(),
+        Refusal::EncodedSlash => {
+            (Problem::new(Code::InvalidPath, "the path contains an encoded slash or a backslash, which this route does not allow"), Vec::new())
+        }
+        Refusal::MethodNotAllowed { allow } => {
+            let detail = format!("this path takes {allow}");
+            (Problem::new(Code::MethodNotAllowed, detail), vec![("allow", allow)])
+        }
+    })
+}
+
+/// Runs the route's filters in order; whoever answers ends the request.
+async fn run_filters(record: &Record, index: usize) -> Result<Option<std::sync::Arc<Identity>>, Box<Answer>> {
+    let mut request = FilterRequest {
+        method: &record.head.method,
+        fields: &record.head.fields,
+        now: record.now,
+        identity: None,
+        waits: 0,
+    };
+    for filter in &record.view.route(index).filters {
+        request.waits = 0;
+        loop {
+            match filter.on_request(&mut request) {
+                Verdict::Continue => break,
+                Verdict::Answer(answer) => return Err(answer),
+                Verdict::Wait(until) => until.await,
+            }
+            request.waits += 1;
+        }
+    }
+    Ok(request.identity)
+}
+
+fn filter_reply(record: Record, answer: Answer) -> Reply {
+    match answer {
+        Answer::Problem(problem, extra) => Reply::problem(record, &problem, extra),
+        Answer::NoContent(extra) => {
+            let mut head = ResponseHead { status: 204, ..ResponseHead::default() };
+            for (name, value) in extra {
+                head.fields.push(name, value.as_bytes());
+            }
+            Reply::made(record, head, Bytes::new())
+        }
+    }
+}
+
+/// Hands a request to the payment distributor, which runs on the control plane's runtime.
+async fn pay(record: Record, body: RequestBody, identity: Option<&Identity>, interim: &mut dyn InterimSink) -> Reply {
+    let unavailable = |record| Reply::problem(record, &Problem::new(Code::PaymentsUnavailable, "payments are not served here"), Vec::new());
+    let shared = std::sync::Arc::clone(&record.core().shared);
+    let (Some(distributor), Some(settings)) = (&shared.payments, record.view.snapshot.payments.clone()) else {
+        return unavailable(record);
+    };
+    body.set_limit(PAYMENT_BODY);
+    if record.head.expects_continue {
+        interim.interim(&ResponseHead { status: 100, ..ResponseHead::default() });
+    }
+    let mut record = record;
+    let bytes = match collect(body).await {
+        Ok(bytes) => bytes,
+        Err(error) => return client_failure(record, error),
+    };
+    record.received = bytes.len() as u64;
+    let request = ApiRequest {
+        method: record.head.method.clone(),
+        subpath: record.head.path().strip_prefix(settings.path.as_str()).unwrap_or_default().to_owned(),
+        client: identity.map(|identity| format!("{}|{}", identity.issuer, identity.subject)).unwrap_or_default(),
+        headers: convert::header_map(&record.head.fields),
+        body: bytes,
+        request_id: record.id.as_str().to_owned(),
+    };
+    let answer = shared.control.spawn(std::sync::Arc::clone(distributor).handle(settings, request)).await;
+    match answer {
+        Ok(ApiResponse::Json { status, headers, body }) => {
+            let mut head = ResponseHead { status, ..ResponseHead::default() };
+            head.fields.push("content-type", b"application/json");
+            head.fields.push("cache-control", b"no-store");
+            for (name, value) in headers {
+                head.fields.push(name, value.as_bytes());
+            }
+            Reply::made(record, head, Bytes::from(body))
+        }
+        Ok(ApiResponse::Problem { problem, headers }) => Reply::problem(record, &problem, headers),
+        Err(error) => {
+            tracing::error!(%error, request.id = record.id.as_str(), "the payment distributor failed");
+            Reply::problem(record, &Problem::new(Code::Internal, "the payment distributor failed; the payment's state is in the ledger"), Vec::new())
+        }
+    }
+}
+
+async fn collect(body: RequestBody) -> Result<Bytes, BodyError> {
+    let mut body = std::pin::pin!(body);
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        if let Ok(data) = frame?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok(bytes.freeze())
+}
+
+/// The client's body failed: say so if the client can still hear it, and let the connection end.
+pub(crate) fn client_failure(mut record: Record, error: BodyError) -> Reply {
+    record.aborted = error.word();
+    let code = error.client_code().unwrap_or(Code::MalformedRequest);
+    let mut reply = Reply::problem(record, &Problem::new(code, error.to_string()), Vec::new());
+    reply.close = true;
+    reply
+}
+
+/// Whether the announced body is over what the route takes.
+pub(crate) fn is_over_limit(head: &RequestHead, limit: u64) -> bool {
+    matches!(head.body, BodyLength::Exact(length) if length > limit)
+}

@@ -1,0 +1,188 @@
+//! The header fields of a request on their way to a backend: what is dropped and what is made anew.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::message::{RequestHead, is_hop_by_hop};
+use crate::auth::Identity;
+use crate::telemetry::{IdSource, RequestId, is_traceparent};
+use crate::types::fields::{Known, list_elements};
+
+/// Names that clients must not send: identity headers, the gateway's own, and everything that looks
+/// the same to a backend that turns `-` into `_`.
+#[derive(Debug, Default)]
+pub(crate) struct StripList {
+    names: Vec<Arc<str>>,
+    /// Bit n: a name of n bytes is in the list.
+    lengths: u64,
+}
+
+impl StripList {
+    pub(crate) fn new(names: &[Arc<str>]) -> Self {
+        let lengths = names.iter().fold(0, |bits, name| bits | 1 << name.len().min(63));
+        Self { names: names.to_vec(), lengths }
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.lengths & (1 << name.len().min(63)) != 0 && self.names.iter().any(|listed| same_name(listed, name))
+    }
+}
+
+/// Compares names without case, `_` and `-` being the same.
+fn same_name(listed: &str, name: &str) -> bool {
+    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    listed.len() == name.len() && listed.bytes().zip(name.bytes()).all(|(a, b)| fold(a) == fold(b))
+}
+
+fn has_prefix(name: &str, prefix: &str) -> bool {
+    name.len() > prefix.len() && name.is_char_boundary(prefix.len()) && same_name(prefix, &name[..prefix.len()])
+}
+
+/// Who a request comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    /// The connection's peer.
+    pub(crate) peer: IpAddr,
+    /// The peer's `X-Forwarded-*` are believed.
+    pub(crate) trusted: bool,
+    /// The connection is TLS.
+    pub(crate) tls: bool,
+    /// The client behind trusted proxies, else the peer.
+    pub(crate) client: IpAddr,
+}
+
+impl Origin {
+    /// Reads where a request really comes from.
+    pub(crate) fn of(head: &RequestHead, peer: IpAddr, tls: bool, trusts: impl Fn(IpAddr) -> bool) -> Self {
+        let trusted = trusts(peer);
+        let client = if trusted { client_behind(head, &trusts).unwrap_or(peer) } else { peer };
+        Self { peer, trusted, tls, client }
+    }
+}
+
+/// The last address in `X-Forwarded-For` that is not a trusted proxy itself.
+fn client_behind(head: &RequestHead, trusts: &impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+    let mut hops = Vec::new();
+    for field in head.fields.iter().filter(|field| field.name.eq_ignore_ascii_case("x-forwarded-for")) {
+        hops.extend(list_elements(field.value).map(|hop| std::str::from_utf8(hop).ok()?.parse::<IpAddr>().ok()));
+    }
+    let mut client = None;
+    for hop in hops.into_iter().rev() {
+        let hop = hop?; // what stands before something unreadable is not believed
+        client = Some(hop);
+        if !trusts(hop) {
+            break;
+        }
+    }
+    client
+}
+
+/// The request's id: the trusted peer's, or a new one.
+pub(crate) fn request_id(head: &RequestHead, origin: &Origin, ids: &mut IdSource) -> RequestId {
+    let believed = if origin.trusted { head.fields.get(Known::XRequestId).and_then(RequestId::from_peer) } else { None };
+    believed.unwrap_or_else(|| ids.request_id())
+}
+
+/// Drops what clients must not send on, before anything looks at the request.
+pub(crate) fn strip_client_claims(head: &mut RequestHead, origin: &Origin, strip: &StripList) {
+    head.fields.remove_if(|field| match field.known {
+        Known::Other => {
+            strip.contains(field.name)
+                || has_prefix(field.name, "x-figway-")
+                || (!origin.trusted && (has_prefix(field.name, "x-forwarded-") || has_twin(field.name)))
+        }
+        Known::XRealIp | Known::Forwarded => !origin.trusted,
+        known => strip.lengths != 0 && known != Known::Authorization && known != Known::Host && strip.contains(field.name),
+    });
+}
+
+/// `x_real_ip` and `x_request_id` are what some backends make of the names that the gateway sets.
+fn has_twin(name: &str) -> bool {
+    name.contains('_') && (same_name("x-real-ip", name) || same_name("x-request-id", name) || same_name("x-forwarded-for", name))
+}
+
+/// Turns the client's fields into those of the request to the backend.
+pub(crate) fn prepare(head: &mut RequestHead, origin: &Origin, id: &RequestId, identity: Option<&Identity>, ids: &mut IdSource) {
+    let upgrade = if head.upgrade { head.fields.get(Known::Upgrade).map(<[u8]>::to_vec) } else { None };
+    for known in [
+        Known::Connection,
+        Known::KeepAlive,
+        Known::Proxy,
+        Known::ProxyConnection,
+        Known::ProxyAuthorization,
+        Known::Te,
+        Known::TransferEncoding,
+        Known::Upgrade,
+        Known::Http2Settings,
+    ] {
+        debug_assert!(is_hop_by_hop(known), "only fields of one connection are dropped here");
+        head.fields.remove(known);
+    }
+    if let Some(protocols) = upgrade {
+        head.fields.push_known(Known::Upgrade, "Upgrade", &protocols);
+    }
+    if !head.fields.may_have(Known::Host) {
+        let authority = std::mem::take(&mut head.authority);
+        head.fields.push_known(Known::Host, "Host", authority.as_bytes());
+        head.authority = authority;
+    }
+    forward(head, origin);
+    head.fields.set(Known::XRequestId, "x-request-id", id.as_str().as_bytes());
+    if !head.fields.get(Known::Traceparent).is_some_and(is_traceparent) {
+        head.fields.remove(Known::Tracestate);
+        head.fields.set(Known::Traceparent, "traceparent", &ids.traceparent(id));
+    }
+    for (name, value) in identity.iter().flat_map(|identity| &identity.headers) {
+        head.fields.push(name, value.as_bytes());
+    }
+}
+
+/// `X-Forwarded-For`, `-Proto` and `-Host`: continued for a trusted peer, begun for anybody else.
+fn forward(head: &mut RequestHead, origin: &Origin) {
+    let mut text = [0u8; 64];
+    let peer = write_ip(origin.peer, &mut text);
+    let mut proto_known = false;
+    let mut host_known = false;
+    if origin.trusted {
+        let mut chain = Vec::new();
+        head.fields.remove_if(|field| {
+            if field.known != Known::Other {
+                return false;
+            }
+            proto_known |= field.name.eq_ignore_ascii_case("x-forwarded-proto");
+            host_known |= field.name.eq_ignore_ascii_case("x-forwarded-host");
+            let is_chain = field.name.eq_ignore_ascii_case("x-forwarded-for");
+            if is_chain {
+                chain.extend_from_slice(field.value);
+                chain.extend_from_slice(b", ");
+            }
+            is_chain
+        });
+        chain.extend_from_slice(peer);
+        head.fields.push_known(Known::Other, "x-forwarded-for", &chain);
+    } else {
+        head.fields.push_known(Known::Other, "x-forwarded-for", peer);
+    }
+    if !proto_known {
+        head.fields.push_known(Known::Other, "x-forwarded-proto", if origin.tls { b"https" } else { b"http" });
+    }
+    if !host_known {
+        let authority = std::mem::take(&mut head.authority);
+        head.fields.push_known(Known::Other, "x-forwarded-host", authority.as_bytes());
+        head.authority = authority;
+    }
+}
+
+/// Writes an address without an allocation; IPv4 inside IPv6 is written as IPv4.
+fn write_ip(ip: IpAddr, space: &mut [u8; 64]) -> &[u8] {
+    use std::io::Write as _;
+    let mut rest: &mut [u8] = space;
+    let before = rest.len();
+    let _ = write!(rest, "{}", ip.to_canonical());
+    let used = before - rest.len();
+    &space[..used]
+}
+
+#[cfg(test)]
+#[path = "forwarded_tests.rs"]
+mod tests;

@@ -1,0 +1,376 @@
+//! Serves a client's HTTP/1 connection: read a head, have it answered, write the answer, again.
+
+use std::cell::RefCell;
+use std::future::Future as _;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, ready};
+use std::time::{Duration, Instant};
+
+use super::connection::{ClientIo, linger};
+use super::head_end::HeadScan;
+use super::request_head;
+use super::write::{self, Delimiter};
+use crate::proxy::body::{BodyError, RequestBody};
+use crate::proxy::core::Core;
+use crate::proxy::deadline::Deadline;
+use crate::proxy::exchange::{self, InterimSink};
+use crate::proxy::message::{BodyLength, HeadError, RequestHead, ResponseHead, Version};
+use crate::proxy::record::Record;
+use crate::proxy::reply::Reply;
+use crate::proxy::tunnel;
+use crate::proxy::worker::{Peer, Registration};
+use crate::problem::{Code, Problem};
+use crate::types::fields::Fields;
+
+/// How long bytes that nobody wants are waited for after the last answer.
+const LINGER: Duration = Duration::from_secs(2);
+/// A client that takes not a byte of its answer for this long is given up.
+const CLIENT_STALL: Duration = Duration::from_secs(60);
+/// An unread body up to this size is read and thrown away rather than closing the connection.
+const DRAIN: u64 = 64 << 10;
+
+/// What came of waiting for a request.
+enum Incoming {
+    /// A head is in place.
+    Request,
+    /// The client left, or was idle for too long.
+    Closed,
+    /// The head is refused.
+    Refused(HeadError),
+}
+
+/// Serves the connection to its end.
+pub(crate) async fn serve(core: Rc<Core>, peer: Peer, io: Rc<RefCell<ClientIo>>, registration: Registration) {
+    let mut head = RequestHead::default();
+    loop {
+        registration.set_idle(true);
+        let incoming = next_request(&core, &io, &mut head).await;
+        registration.set_idle(false);
+        let (record, body, refused) = match incoming {
+            Incoming::Closed => return,
+            Incoming::Request => {
+                let timeouts = core.view().snapshot.server.timeouts;
+                io.borrow_mut().begin_body(head.body, timeouts.body, head.expects_continue);
+                let body = RequestBody::http1(&io, head.body);
+                (Record::begin(&core, std::mem::take(&mut head), peer.ip, peer.tls), body, None)
+            }
+            Incoming::Refused(error) => {
+                io.borrow_mut().begin_body(BodyLength::None, Duration::ZERO, false);
+                head.close = true;
+                let record = Record::begin(&core, std::mem::take(&mut head), peer.ip, peer.tls);
+                (record, RequestBody::none(), Some(error))
+            }
+        };
+        let reply = match refused {
+            Some(error) => {
+                let extra = if error.code == Code::MethodNotAllowed { vec![("allow", String::new())] } else { Vec::new() };
+                Some(Reply::problem(record, &Problem::from(error), extra))
+            }
+            None => have_answered(&io, record, body.clone()).await,
+        };
+        let Some(reply) = reply else { return }; // the client is gone
+        match respond(&core, &io, reply, &body).await {
+            After::Next(kept) => head = kept,
+            After::Linger => return linger(&io, LINGER).await,
+            After::Drop => return,
+        }
+    }
+}
+
+/// Waits for the next head.
+async fn next_request(core: &Core, io: &Rc<RefCell<ClientIo>>, head: &mut RequestHead) -> Incoming {
+    let mut scan = HeadScan::default();
+    let mut deadline = Deadline::default();
+    let mut reading = false;
+    io.borrow_mut().release_memory();
+    std::future::poll_fn(|cx| {
+        let io = &mut *io.borrow_mut();
+        loop {
+            skip_empty_lines(io, &scan);
+            if !io.buffer.is_empty() {
+                let view = core.view();
+                let limits = &view.snapshot.server.limits;
+                match scan.advance(&io.buffer, request_head::head_limits(limits)) {
+                    Err(oversize) => return Poll::Ready(Incoming::Refused(oversize.into())),
+                    Ok(Some(end)) => {
+                        let text = io.buffer.split_to(end);
+                        return Poll::Ready(match request_head::parse(&text, scan.lines(), limits, head) {
+                            Ok(()) => Incoming::Request,
+                            Err(error) => Incoming::Refused(error),
+                        });
+                    }
+                    Ok(None) if !reading => {
+                        reading = true;
+                        deadline.set(view.snapshot.server.timeouts.header);
+                    }
+                    Ok(None) => {}
+                }
+            } else if core.draining.get() {
+                return Poll::Ready(Incoming::Closed);
+            } else if !deadline.is_set() {
+                deadline.set(core.view().snapshot.server.timeouts.idle);
+            }
+            match io.poll_fill(cx) {
+                Poll::Ready(Ok(read)) if read > 0 => {}
+                Poll::Ready(_) if reading => {
+                    return Poll::Ready(Incoming::Refused(HeadError::malformed("the connection ended within the head")));
+                }
+                Poll::Ready(_) => return Poll::Ready(Incoming::Closed),
+                Poll::Pending => {
+                    ready!(deadline.poll(cx));
+                    return Poll::Ready(if reading {
+                        Incoming::Refused(HeadError::new(Code::RequestTimeout, "the request's head did not arrive in time"))
+                    } else {
+                        Incoming::Closed
+                    });
+                }
+            }
+        }
+    })
+    .await
+}
+
+/// RFC 9112, section 2.2: an empty line before the request line is ignored.
+fn skip_empty_lines(io: &mut ClientIo, scan: &HeadScan) {
+    if scan.lines() == 0 {
+        while io.buffer.starts_with(b"\r\n") {
+            bytes::Buf::advance(&mut io.buffer, 2);
+        }
+    }
+}
+
+/// Interim answers are queued in front of the answer.
+struct Http1Interim<'a> {
+    io: &'a RefCell<ClientIo>,
+    version: Version,
+}
+
+impl InterimSink for Http1Interim<'_> {
+    fn interim(&mut self, head: &ResponseHead) {
+        if self.version != Version::Http11 {
+            return;
+        }
+        let mut io = self.io.borrow_mut();
+        if head.status == 100 {
+            io.continue_was_sent();
+        }
+        let mut fields = head.fields.clone();
+        crate::proxy::reply::clean_backend_fields(&mut fields, false);
+        let out = io.queue.gather();
+        write::status_line(out, head.status, &head.reason);
+        fields.write_lines(out);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Has the request answered, unless the client leaves meanwhile.
+async fn have_answered(io: &Rc<RefCell<ClientIo>>, record: Record, body: RequestBody) -> Option<Reply> {
+    let mut interim = Http1Interim { io, version: record.head.version };
+    let mut answering = pin!(exchange::answer(record, body, &mut interim));
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(reply) = answering.as_mut().poll(cx) {
+            return Poll::Ready(Some(reply));
+        }
+        let mut io = io.borrow_mut();
+        if !io.queue.is_empty() && matches!(io.poll_flush(cx), Poll::Ready(Err(_))) {
+            return Poll::Ready(None);
+        }
+        io.poll_gone(cx).map(|()| None)
+    })
+    .await
+}
+
+/// What follows an answer.
+enum After {
+    /// Another request; the head's memory is used again.
+    Next(RequestHead),
+    /// Nothing, once the client has read everything.
+    Linger,
+    /// Nothing: the connection is broken off.
+    Drop,
+}
+
+/// Writes the answer and decides what becomes of the connection.
+async fn respond(core: &Core, io: &Rc<RefCell<ClientIo>>, mut reply: Reply, body: &RequestBody) -> After {
+    let request = &reply.record.head;
+    let unread = !io.borrow().body_is_done();
+    let abandon = reply.close || (unread && reply.record.error.is_some() && !drains(io, request));
+    let close = request.close || abandon || core.draining.get();
+    let delimiter = match reply.head.body {
+        BodyLength::None | BodyLength::Exact(_) => Delimiter::Length,
+        BodyLength::Unknown | BodyLength::UntilClose if request.version == Version::Http10 => Delimiter::Close,
+        BodyLength::Unknown | BodyLength::UntilClose => Delimiter::Chunked,
+    };
+    let close = close || delimiter == Delimiter::Close;
+    if let Some(exchange) = reply.upgrade.take() {
+        return upgrade(io, reply, exchange).await;
+    }
+    let connection = match (close, request.version) {
+        (true, _) => Some("close"),
+        (false, Version::Http10) => Some("keep-alive"),
+        (false, _) => None,
+    };
+    write::response_head(io.borrow_mut().queue.gather(), &reply.head, delimiter, connection);
+    let outcome = pump(io, &mut reply, delimiter).await;
+    reply.record.received = body.taken();
+    if let Err(aborted) = outcome {
+        reply.record.aborted = aborted;
+        drop(reply);
+        return After::Drop;
+    }
+    let Reply { record, body: finished, .. } = reply;
+    drop(finished);
+    let kept = record.finish();
+    if close {
+        return After::Linger;
+    }
+    if unread && !io.borrow().body_is_done() && !drain(io).await {
+        return After::Linger;
+    }
+    After::Next(kept)
+}
+
+/// The rest of the client's body is small and on its way: worth reading to keep the connection.
+fn drains(io: &RefCell<ClientIo>, request: &RequestHead) -> bool {
+    matches!(request.body, BodyLength::Exact(length) if length <= DRAIN) && !io.borrow().owes_continue()
+}
+
+/// Reads the rest of a body that nobody wants; `false` if it is too long or does not come.
+async fn drain(io: &Rc<RefCell<ClientIo>>) -> bool {
+    let mut deadline = Deadline::after(LINGER);
+    let mut left = DRAIN;
+    std::future::poll_fn(|cx| {
+        if io.borrow().owes_continue() {
+            return Poll::Ready(false);
+        }
+        loop {
+            match io.borrow_mut().poll_body(cx) {
+                Poll::Ready(None) => return Poll::Ready(true),
+                Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => return Poll::Ready(true),
+                Poll::Ready(Some(Ok(frame))) => {
+                    left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
+                    if left == 0 {
+                        return Poll::Ready(false);
+                    }
+                }
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(false),
+                Poll::Pending => return deadline.poll(cx).map(|()| false),
+            }
+        }
+    })
+    .await
+}
+
+/// Moves the answer's body to the client. The exchange's deadline runs while the backend is waited
+/// for, not while the client is. `Err` is the access log's word for what broke it off.
+async fn pump(io: &RefCell<ClientIo>, reply: &mut Reply, delimiter: Delimiter) -> Result<(), &'static str> {
+    let mut left = match reply.head.body {
+        BodyLength::Exact(length) => Some(length),
+        _ => None,
+    };
+    let takes_trailers = reply.record.head.takes_trailers;
+    let mut ended = reply.head.body == BodyLength::None;
+    let mut stall = Deadline::default();
+    let mut blocked: Option<(Instant, u64)> = None;
+    std::future::poll_fn(|cx| {
+        let mut pending = false;
+        loop {
+            if ended || pending || io.borrow().queue.is_full() {
+                let mut io = io.borrow_mut();
+                match io.poll_flush(cx) {
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err("client-gone")),
+                    Poll::Ready(Ok(())) => {
+                        if let Some((since, _)) = blocked.take() {
+                            reply.deadline.extend(since.elapsed());
+                            stall.clear();
+                        }
+                        if ended {
+                            return Poll::Ready(Ok(()));
+                        }
+                    }
+                    Poll::Pending => {
+                        let written = io.written();
+                        if blocked.is_none_or(|(_, before)| before != written) {
+                            blocked = Some((blocked.map_or_else(Instant::now, |(since, _)| since), written));
+                            stall.set(CLIENT_STALL);
+                        }
+                        return stall.poll(cx).map(|()| Err("client-stalled"));
+                    }
+                }
+                if pending {
+                    if io.poll_gone(cx).is_ready() {
+                        return Poll::Ready(Err("client-gone"));
+                    }
+                    return reply.deadline.poll(cx).map(|()| Err("request-timeout"));
+                }
+            }
+            let next = match reply.body.poll_next(cx) {
+                Poll::Pending => {
+                    pending = true;
+                    continue;
+                }
+                Poll::Ready(next) => next,
+            };
+            match next {
+                None => {
+                    if left.is_some_and(|left| left > 0) {
+                        return Poll::Ready(Err("upstream-closed"));
+                    }
+                    if delimiter == Delimiter::Chunked {
+                        write::last_chunk(io.borrow_mut().queue.gather(), None);
+                    }
+                    ended = true;
+                }
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => {
+                        let length = data.len() as u64;
+                        if left.is_some_and(|left| left < length) {
+                            return Poll::Ready(Err("upstream-malformed"));
+                        }
+                        left = left.map(|left| left - length);
+                        reply.record.sent += length;
+                        io.borrow_mut().queue.push(data, delimiter == Delimiter::Chunked);
+                        ended = left == Some(0) && is_settled(&reply.body);
+                    }
+                    Err(frame) => {
+                        if let (Delimiter::Chunked, Ok(trailers)) = (delimiter, frame.into_trailers()) {
+                            let mut fields = Fields::new();
+                            crate::proxy::convert::push_header_map(&trailers, &mut fields);
+                            write::last_chunk(io.borrow_mut().queue.gather(), takes_trailers.then_some(&fields));
+                        }
+                        ended = true;
+                    }
+                },
+                Some(Err(error)) => {
+                    // What came so far leaves; then the connection breaks off, so that nobody takes it for whole.
+                    let _ = io.borrow_mut().poll_flush(cx);
+                    return Poll::Ready(Err(BodyError::word(error)));
+                }
+            }
+        }
+    })
+    .await
+}
+
+/// Nothing is left to be read or sent at the backend.
+fn is_settled(body: &crate::proxy::body::ResponseBody) -> bool {
+    use crate::proxy::body::ResponseBody;
+    !matches!(body, ResponseBody::Http2(_))
+}
+
+/// Hands both connections to the tunnel after a 101.
+async fn upgrade(io: &Rc<RefCell<ClientIo>>, mut reply: Reply, mut exchange: Box<super::client::Http1Exchange>) -> After {
+    write::response_head(io.borrow_mut().queue.gather(), &reply.head, Delimiter::Length, Some("Upgrade"));
+    if std::future::poll_fn(|cx| io.borrow_mut().poll_flush(cx)).await.is_err() {
+        return After::Drop;
+    }
+    let idle = reply.record.idle_timeout();
+    let (upstream, from_upstream) = exchange.tunnel();
+    let (received, sent, ended) = tunnel::splice(io, upstream, from_upstream, idle).await;
+    reply.record.received = received;
+    reply.record.sent = sent;
+    reply.record.aborted = ended;
+    After::Drop
+}

@@ -1,0 +1,157 @@
+//! What one request was: collected along its way, written as one access line and metrics at its end,
+//! also when it ends because the client left.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::core::{Core, View};
+use super::forwarded::Origin;
+use super::message::RequestHead;
+use crate::clock::Timestamp;
+use crate::flags::Reason;
+use crate::problem::Code;
+use crate::telemetry::{AccessLine, RequestId};
+
+/// Which target a request went to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chosen {
+    pub(crate) variant: usize,
+    pub(crate) reason: Option<Reason>,
+}
+
+/// One request's story.
+#[derive(Debug)]
+pub(crate) struct Record {
+    core: Rc<Core>,
+    pub(crate) view: Rc<View>,
+    pub(crate) head: RequestHead,
+    pub(crate) origin: Origin,
+    pub(crate) id: RequestId,
+    pub(crate) started: Instant,
+    pub(crate) now: Timestamp,
+    pub(crate) route: Option<usize>,
+    pub(crate) chosen: Option<Chosen>,
+    pub(crate) endpoint: Option<Rc<super::upstream::Endpoint>>,
+    pub(crate) tries: u32,
+    pub(crate) status: u16,
+    pub(crate) error: Option<Code>,
+    pub(crate) aborted: &'static str,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    written: bool,
+}
+
+impl Record {
+    /// Begins with a head; pins the snapshot.
+    pub(crate) fn begin(core: &Rc<Core>, head: RequestHead, peer: std::net::IpAddr, tls: bool) -> Self {
+        let view = core.view();
+        let origin = Origin::of(&head, peer, tls, |ip| view.trusts(ip));
+        let id = super::forwarded::request_id(&head, &origin, &mut core.ids.borrow_mut());
+        core.metrics().in_flight.inc();
+        Self {
+            core: Rc::clone(core),
+            view,
+            head,
+            origin,
+            id,
+            started: Instant::now(),
+            now: Timestamp::now(),
+            route: None,
+            chosen: None,
+            endpoint: None,
+            tries: 0,
+            status: 0,
+            error: None,
+            aborted: "",
+            received: 0,
+            sent: 0,
+            written: false,
+        }
+    }
+
+    /// How long an upgraded connection may be silent.
+    pub(crate) fn idle_timeout(&self) -> std::time::Duration {
+        let reached = self.route.zip(self.chosen).and_then(|(index, chosen)| {
+            let target = self.view.route_view(index, self.core.metrics()).reached(chosen.variant)?;
+            Some(self.view.route(index).timeouts.over(&target.upstream.backend.timeouts).idle)
+        });
+        reached.unwrap_or_else(|| crate::snapshot::Timeouts::default().idle)
+    }
+
+    pub(crate) fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
+    /// Writes the record and gives the head's memory back for the next request.
+    pub(crate) fn finish(mut self) -> RequestHead {
+        self.write();
+        self.written = true;
+        std::mem::take(&mut self.head)
+    }
+
+    fn write(&mut self) {
+        let duration = self.started.elapsed();
+        let snapshot = &self.view.snapshot;
+        let (mut route_name, mut backend, mut flag, mut variant, mut reason) = ("-", "-", "", "", "");
+        if let Some(index) = self.route {
+            let route = self.view.route(index);
+            route_name = route.name.as_str();
+            let views = self.view.route_view(index, self.core.metrics());
+            let mut series = &views.own;
+            if let Some(chosen) = self.chosen {
+                if let (Some(decided), crate::snapshot::Target::Flagged { flag: definition, .. }) = (chosen.reason, &route.target) {
+                    flag = definition.key.as_str();
+                    variant = definition.variants()[chosen.variant].as_str();
+                    reason = decided.as_str();
+                }
+                if let Some(target) = views.reached(chosen.variant) {
+                    backend = target.upstream.backend.name.as_str();
+                    series = &target.series;
+                }
+            }
+            series.observe(self.status, duration.as_secs_f64());
+        }
+        if let Some(code) = self.error {
+            self.core.metrics().rejected.with_label_values(&[code.as_str()]).inc();
+        }
+        if snapshot.server.access_log != crate::snapshot::AccessLog::Off {
+            let line = AccessLine {
+                request_id: self.id.as_str(),
+                client: self.origin.client,
+                protocol: self.head.version.as_str(),
+                method: &self.head.method,
+                host: &self.head.authority,
+                path: self.head.path(),
+                status: self.status,
+                received_bytes: self.received,
+                sent_bytes: self.sent,
+                duration,
+                route: route_name,
+                backend,
+                endpoint: self.endpoint.as_ref().map_or("-", |endpoint| endpoint.text.as_str()),
+                flag,
+                variant,
+                reason,
+                revision: snapshot.revision.0,
+                tries: self.tries,
+                error: self.error.map_or("", Code::as_str),
+                aborted: self.aborted,
+            };
+            self.core.log.borrow_mut().push(self.now, &line);
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if !self.written {
+            if self.status == 0 {
+                // Dropped before an answer: the client left, and its connection or stream took the request along.
+                self.status = 499;
+                self.aborted = "client-gone";
+            }
+            self.write();
+        }
+        self.core.metrics().in_flight.dec();
+    }
+}

@@ -1,0 +1,185 @@
+//! The one place that looks at the files and decides: publish all of it, or nothing and say why.
+//!
+//! It blocks and is used by one at a time; [`super::reloader`] sees to both.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::loader::Loader;
+use super::record::Record;
+use super::report::Report;
+use super::restart::needs_restart;
+use super::seen::Seen;
+use super::watch::Watch;
+use crate::clock::Timestamp;
+use crate::config::{Loaded, Overlay};
+use crate::snapshot::{Diagnostic, ReloadStatus, Severity, Snapshot, SnapshotHandle};
+use crate::types::Revision;
+
+/// Fewer flags than this are a handful whose number may well halve.
+const WORTH_COUNTING: usize = 4;
+
+/// Whether a look may be spared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Load only if the content on disk differs from what was loaded last, or was refused.
+    IfChanged,
+    /// Load in any case.
+    Always,
+}
+
+/// What is served, and everything needed to replace it.
+pub(super) struct Publisher {
+    pub(super) config: PathBuf,
+    pub(super) loader: Box<dyn Loader>,
+    pub(super) handle: Arc<SnapshotHandle>,
+    pub(super) record: Record,
+    pub(super) report: Report,
+    pub(super) seen: Seen,
+    pub(super) folders: BTreeSet<PathBuf>,
+    pub(super) watch: Watch,
+    pub(super) published: watch::Sender<Revision>,
+    pub(super) clock: fn() -> Timestamp,
+}
+
+impl Publisher {
+    /// Looks at the files and makes the best of them.
+    pub(super) fn refresh(&mut self, look: Look) -> Arc<ReloadStatus> {
+        self.watch.arm(&self.folders);
+        let retried = self.record.retry();
+        self.report.disk(retried);
+        // Refused files are loaded again each time: what was missing may lie outside the files seen.
+        if look == Look::IfChanged && self.handle.status().success && self.seen.holds() {
+            return self.handle.status();
+        }
+        let mut loaded = load(self.loader.as_mut(), &self.config, &Overlay::default());
+        self.folders = self.seen.folders_with(&loaded);
+        self.watch.arm(&self.folders);
+        match self.accept(&mut loaded) {
+            Err(problems) => self.refuse(problems),
+            Ok(snapshot) => {
+                let current = self.handle.load();
+                if snapshot.hash == current.hash && !current.stale {
+                    self.keep(&loaded);
+                } else {
+                    self.publish(snapshot, &loaded);
+                }
+            }
+        }
+        self.handle.status()
+    }
+
+    /// What the files would be with some of them replaced; nothing is published.
+    pub(super) fn try_out(&mut self, overlay: &Overlay) -> Result<Snapshot, Vec<Diagnostic>> {
+        let mut loaded = load(self.loader.as_mut(), &self.config, overlay);
+        self.accept(&mut loaded)
+    }
+
+    fn publish(&mut self, mut snapshot: Snapshot, loaded: &Loaded) {
+        snapshot.warnings.extend(sharp_drop(&self.handle.load(), &snapshot, loaded));
+        let now = (self.clock)();
+        let status = enter(&mut self.record, &mut self.report, &self.config, now, &mut snapshot, loaded);
+        self.handle.publish(Arc::new(snapshot));
+        self.published.send_replace(status.revision);
+        self.handle.set_status(status);
+        self.see(loaded);
+    }
+
+    /// A good load that may replace what is served, or everything that speaks against it.
+    fn accept(&self, loaded: &mut Loaded) -> Result<Snapshot, Vec<Diagnostic>> {
+        let snapshot = snapshot_of(&self.config, loaded)?;
+        let restart = needs_restart(&self.config, &self.handle.load().startup, &snapshot.startup);
+        if restart.is_empty() { Ok(snapshot) } else { Err(restart) }
+    }
+
+    fn keep(&mut self, loaded: &Loaded) {
+        let status = success((self.clock)(), self.handle.load().revision);
+        self.report.unchanged(&status);
+        self.handle.set_status(status);
+        self.see(loaded);
+    }
+
+    fn refuse(&mut self, problems: Vec<Diagnostic>) {
+        let status = ReloadStatus {
+            success: false,
+            last_attempt: (self.clock)(),
+            problems,
+            ..ReloadStatus::clone(&self.handle.status())
+        };
+        self.report.refused(&status);
+        self.handle.set_status(status);
+    }
+
+    fn see(&mut self, loaded: &Loaded) {
+        self.seen = Seen::new(loaded);
+        self.folders = self.seen.folders();
+        self.watch.arm(&self.folders);
+    }
+}
+
+/// Gives a snapshot the next revision and takes it down. The record comes before anybody is served, so that nothing is
+/// ever served that a crash could make untraceable.
+pub(super) fn enter(
+    record: &mut Record,
+    report: &mut Report,
+    config: &Path,
+    now: Timestamp,
+    snapshot: &mut Snapshot,
+    loaded: &Loaded,
+) -> ReloadStatus {
+    snapshot.revision = record.next_revision();
+    let recorded = record.publish(snapshot.revision, now, config, &snapshot.flags, loaded);
+    if recorded.is_ok() {
+        record.settle();
+    }
+    report.disk(recorded);
+    let status = success(now, snapshot.revision);
+    report.published(snapshot, &status);
+    status
+}
+
+fn success(now: Timestamp, revision: Revision) -> ReloadStatus {
+    ReloadStatus { success: true, last_success: now, last_attempt: now, revision, problems: Vec::new() }
+}
+
+/// Loads; a panic in there is a refused load, not the end of all reloads.
+pub(super) fn load(loader: &mut dyn Loader, config: &Path, overlay: &Overlay) -> Loaded {
+    catch_unwind(AssertUnwindSafe(|| loader.load(overlay))).unwrap_or_else(|_| Loaded {
+        diagnostics: vec![whole_file(config, "reading this failed in a way that is a defect of figway; see the log")],
+        snapshot: None,
+        files: Vec::new(),
+        flags_dir: None,
+        state_dir: None,
+    })
+}
+
+/// The snapshot of a load, or its errors (at least one).
+pub(super) fn snapshot_of(config: &Path, loaded: &mut Loaded) -> Result<Snapshot, Vec<Diagnostic>> {
+    loaded.snapshot.take().ok_or_else(|| {
+        let is_error = |found: &&Diagnostic| found.severity == Severity::Error;
+        let mut errors: Vec<Diagnostic> = loaded.diagnostics.iter().filter(is_error).cloned().collect();
+        if errors.is_empty() {
+            errors.push(whole_file(config, "nothing came of reading this, without a reason: a defect of figway"));
+        }
+        errors
+    })
+}
+
+/// An error about a file as a whole.
+pub(super) fn whole_file(file: &Path, message: &str) -> Diagnostic {
+    let file = file.display().to_string();
+    Diagnostic { severity: Severity::Error, file, line: 0, column: 0, path: String::new(), message: message.into() }
+}
+
+/// A file cut short between two flags is well-formed; losing many flags at once deserves a look.
+fn sharp_drop(before: &Snapshot, after: &Snapshot, loaded: &Loaded) -> Option<Diagnostic> {
+    let (had, has) = (before.flags.flags.len(), after.flags.flags.len());
+    let folder = loaded.flags_dir.as_deref().unwrap_or(Path::new("flags"));
+    let message = format!("{had} flags became {has} at once; if nobody meant that, a file was cut short");
+    (had >= WORTH_COUNTING && has * 2 <= had)
+        .then(|| Diagnostic { severity: Severity::Warning, ..whole_file(folder, &message) })
+}

@@ -1,0 +1,90 @@
+//! Tells people how reloads go: log and metrics. A failure that lasts is told once, not with every look.
+
+use std::sync::Arc;
+
+use crate::snapshot::{Diagnostic, ReloadStatus, Snapshot};
+use crate::telemetry::Metrics;
+
+/// More problems than this are counted in the log; the status and the admin API list them all.
+const LOGGED: usize = 20;
+
+/// What was told last, so that it is not told again.
+#[derive(Debug)]
+pub(super) struct Report {
+    metrics: Arc<Metrics>,
+    told: Option<Vec<Diagnostic>>,
+    told_disk: Option<String>,
+}
+
+impl Report {
+    /// Nothing was told yet.
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, told: None, told_disk: None }
+    }
+
+    /// A new revision serves.
+    pub(super) fn published(&mut self, snapshot: &Snapshot, status: &ReloadStatus) {
+        self.told = None;
+        self.count("published", status);
+        tracing::info!(
+            revision = snapshot.revision.0,
+            hash = snapshot.hash,
+            flags = snapshot.flags.flags.len(),
+            routes = snapshot.routes.len(),
+            "configuration is in effect"
+        );
+        for warning in &snapshot.warnings {
+            tracing::warn!(revision = snapshot.revision.0, "{warning}");
+        }
+    }
+
+    /// The files are good and hold what is served already.
+    pub(super) fn unchanged(&mut self, status: &ReloadStatus) {
+        self.count("unchanged", status);
+        if self.told.take().is_some() {
+            tracing::info!(revision = status.revision.0, "the files are good again and hold what is served");
+        }
+    }
+
+    /// The files are bad; what is served stays.
+    pub(super) fn refused(&mut self, status: &ReloadStatus) {
+        if self.told.as_ref() != Some(&status.problems) {
+            self.tell(status, "the files are refused as a whole; the last good revision keeps serving");
+        }
+    }
+
+    /// The files were bad at start.
+    pub(super) fn stale(&mut self, status: &ReloadStatus) {
+        self.tell(status, "the files are bad; serving the last good copy, every flag's reason is STALE");
+    }
+
+    fn tell(&mut self, status: &ReloadStatus, outcome: &str) {
+        self.count("refused", status);
+        for problem in status.problems.iter().take(LOGGED) {
+            tracing::error!("{problem}");
+        }
+        tracing::error!(revision = status.revision.0, problems = status.problems.len(), "{outcome}");
+        self.told = Some(status.problems.clone());
+    }
+
+    /// The state folder took what it was given, or not.
+    pub(super) fn disk(&mut self, outcome: std::io::Result<()>) {
+        let Err(error) = outcome else {
+            self.told_disk = None;
+            return;
+        };
+        let error = error.to_string();
+        if self.told_disk.as_ref() != Some(&error) {
+            tracing::error!(error, "the state folder takes no writes; history and last good copy are not on disk yet");
+            self.told_disk = Some(error);
+        }
+    }
+
+    fn count(&self, outcome: &str, status: &ReloadStatus) {
+        self.metrics.reloads.with_label_values(&[outcome]).inc();
+        self.metrics.last_reload_success.set(i64::from(status.success));
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of this age fit into 53 bits")]
+        self.metrics.last_reload_success_timestamp.set(status.last_success.0 as f64 / 1000.0);
+        self.metrics.revision.set(i64::try_from(status.revision.0).unwrap_or(i64::MAX));
+    }
+}

@@ -1,0 +1,100 @@
+//! What the last good load saw, by content: tells a change from a touch, and says where to watch.
+//!
+//! Times are not compared: a file may change twice within the clock's grain, and a copy may keep them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+use crate::config::{Loaded, is_flag_file};
+
+/// Files larger than this are refused by every load, so their rest does not matter.
+const LARGEST: u64 = 1 << 20;
+
+/// Files by digest.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    files: BTreeMap<PathBuf, String>,
+    folder: Option<PathBuf>,
+}
+
+impl Seen {
+    /// What a load saw.
+    pub(super) fn new(loaded: &Loaded) -> Self {
+        Self { files: loaded.files.iter().cloned().collect(), folder: loaded.flags_dir.clone() }
+    }
+
+    /// The config file alone, before anything was loaded.
+    pub(super) fn of(config: &Path) -> Self {
+        Self { files: BTreeMap::from([(config.to_path_buf(), String::new())]), folder: None }
+    }
+
+    /// The disk still holds what was seen, and no other flag file.
+    pub(super) fn holds(&self) -> bool {
+        let listed = self.folder.as_deref().map(list).unwrap_or_default();
+        self.flag_files().eq(&listed) && self.files.iter().all(|(path, digest)| sha256_of(path) == *digest)
+    }
+
+    /// The files of the flags folder, in the order of their names.
+    pub(super) fn flag_files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.files.keys().filter(|path| path.parent() == self.folder.as_deref())
+    }
+
+    /// Folders in which a change shows: those of the files, those that links lead to, and their
+    /// parents, for a folder itself may be swapped.
+    pub(super) fn folders(&self) -> BTreeSet<PathBuf> {
+        let real = self.files.keys().filter_map(|path| path.canonicalize().ok());
+        let mut own: BTreeSet<PathBuf> = real.filter_map(|path| path.parent().map(Path::to_path_buf)).collect();
+        own.extend(self.files.keys().filter_map(|path| path.parent().map(Path::to_path_buf)));
+        own.extend(self.folder.clone());
+        own.iter().flat_map(|folder| [folder.clone(), above(folder)]).map(here_if_empty).collect()
+    }
+
+    /// Also those that a refused load named, so that its mend is seen.
+    pub(super) fn folders_with(&self, loaded: &Loaded) -> BTreeSet<PathBuf> {
+        &self.folders() | &Self::new(loaded).folders()
+    }
+}
+
+/// The parent by name; `..` when the path ends in something that has none.
+fn above(folder: &Path) -> PathBuf {
+    match folder.file_name() {
+        Some(_) => folder.parent().map(Path::to_path_buf).unwrap_or_default(),
+        None => folder.join(".."),
+    }
+}
+
+fn here_if_empty(path: PathBuf) -> PathBuf {
+    if path.as_os_str().is_empty() { PathBuf::from(".") } else { path }
+}
+
+fn list(folder: &Path) -> BTreeSet<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return BTreeSet::new() };
+    let paths = entries.filter_map(|entry| Some(folder.join(entry.ok()?.file_name())));
+    paths.filter(|path| is_flag_file(path)).collect()
+}
+
+/// Hexadecimal, as in [`Loaded::files`]; empty for what can't be read.
+pub(super) fn sha256_of(path: &Path) -> String {
+    read(path).map(|bytes| sha256(&bytes)).unwrap_or_default()
+}
+
+/// SHA-256, hexadecimal.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    let mut context = Context::new(&SHA256);
+    context.update(bytes);
+    context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads a regular file (opening a pipe would wait for a writer) up to just over the largest size that loads.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

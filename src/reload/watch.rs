@@ -1,0 +1,106 @@
+//! Hints from the file system that something may have changed; what did is found out by reading.
+//!
+//! Only folders are watched, never files: a watch on a file dies with the first rename. Every event
+//! means "look again", whatever it names: a swap of a `..data` link names no flag file. A watch that
+//! can't be had is no failure: the rescan finds the change, later.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::Notify;
+
+/// Device and inode: a folder that was deleted and made again has the old name and another identity.
+type Identity = (u64, u64);
+
+/// Watches on folders.
+#[derive(Debug)]
+pub(super) struct Watch {
+    watcher: Option<RecommendedWatcher>,
+    armed: BTreeMap<Identity, PathBuf>,
+    complaints: Arc<Complaints>,
+}
+
+impl Watch {
+    /// Watches nothing yet; events will wake whoever waits for `hints`.
+    pub(super) fn new(hints: Arc<Notify>) -> Self {
+        let complaints = Arc::new(Complaints::default());
+        let heard = Arc::clone(&complaints);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
+            Ok(event) if !worth_a_look(&event.kind) => {}
+            Ok(_) => hints.notify_one(),
+            Err(error) => {
+                heard.say(&error.to_string());
+                hints.notify_one();
+            }
+        });
+        let watcher = watcher.map_err(|error| complaints.say(&error.to_string())).ok();
+        Self { watcher, armed: BTreeMap::new(), complaints }
+    }
+
+    /// Leaves everything to the rescan.
+    pub(super) fn off() -> Self {
+        Self { watcher: None, armed: BTreeMap::new(), complaints: Arc::default() }
+    }
+
+    /// Watches exactly these folders, those of them that exist.
+    ///
+    /// Called on every look, since a watch ends in silence when its folder is deleted; asking again
+    /// for a watch that is alive changes nothing.
+    pub(super) fn arm(&mut self, wanted: &BTreeSet<PathBuf>) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let wanted: BTreeMap<Identity, &PathBuf> =
+            wanted.iter().filter_map(|folder| Some((identity(folder)?, folder))).collect();
+        // First the old ones: a watch is known by its path, which may name another folder by now.
+        self.armed.retain(|identity, path| {
+            let keep = wanted.get(identity) == Some(&&*path);
+            if !keep {
+                // It fails when the folder is gone, and its watch with it.
+                let _ = watcher.unwatch(path);
+            }
+            keep
+        });
+        let mut complaint = None;
+        for (identity, folder) in wanted {
+            match watcher.watch(folder, RecursiveMode::NonRecursive) {
+                Ok(()) => drop(self.armed.insert(identity, folder.clone())),
+                Err(error) => complaint = Some(error.to_string()),
+            }
+        }
+        match complaint {
+            Some(complaint) => self.complaints.say(&complaint),
+            None => self.complaints.mended(),
+        }
+    }
+}
+
+/// Reading is no change; above all our own reading, which would make us look again for ever.
+fn worth_a_look(kind: &EventKind) -> bool {
+    !matches!(kind, EventKind::Access(access) if *access != AccessKind::Close(AccessMode::Write))
+}
+
+fn identity(folder: &Path) -> Option<Identity> {
+    let metadata = std::fs::metadata(folder).ok().filter(std::fs::Metadata::is_dir)?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// Says each distinct complaint once, not on every look.
+#[derive(Debug, Default)]
+struct Complaints(Mutex<Option<String>>);
+
+impl Complaints {
+    fn say(&self, complaint: &str) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_deref() != Some(complaint) {
+            tracing::warn!(error = complaint, "files can't be watched; changes take effect with the next rescan");
+            *last = Some(complaint.to_owned());
+        }
+    }
+
+    fn mended(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}

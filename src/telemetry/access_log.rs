@@ -1,0 +1,336 @@
+//! The access log: one JSON object a line, formatted on the core that served the request, written elsewhere.
+//!
+//! A core collects lines in its own buffer and hands the buffer over when it is large or a moment
+//! old; one thread writes. When that thread is behind, whole buffers are dropped and counted: the
+//! log never slows a request. Never in a line: tokens, bodies, queries, subjects.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+/// Buffers under way to the writer before further ones are dropped.
+const QUEUE: usize = 256;
+/// A buffer of this many bytes is handed over at once.
+const FULL: usize = 16 << 10;
+
+/// Where lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// Standard output.
+    Stdout,
+    /// Appended to a file.
+    File(PathBuf),
+    /// Nowhere.
+    Off,
+}
+
+enum Message {
+    Lines(Vec<u8>),
+    Reopen(Destination),
+    Flush(SyncSender<()>),
+}
+
+/// What one line says.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the fields are the line's keys")]
+pub struct AccessLine<'a> {
+    pub request_id: &'a str,
+    pub client: std::net::IpAddr,
+    pub protocol: &'a str,
+    pub method: &'a str,
+    pub host: &'a str,
+    pub path: &'a str,
+    pub status: u16,
+    /// Body bytes from the client.
+    pub received_bytes: u64,
+    /// Body bytes to the client.
+    pub sent_bytes: u64,
+    pub duration: Duration,
+    pub route: &'a str,
+    pub backend: &'a str,
+    pub endpoint: &'a str,
+    pub flag: &'a str,
+    pub variant: &'a str,
+    pub reason: &'a str,
+    pub revision: u64,
+    /// Tries at the backend.
+    pub tries: u32,
+    /// The gateway's error code, or empty.
+    pub error: &'a str,
+    /// How the exchange ended early (`client-gone`, `upstream-closed`), or empty.
+    pub aborted: &'a str,
+}
+
+/// One core's lines on their way to the writer.
+#[derive(Debug)]
+pub struct LineBuffer {
+    lines: Vec<u8>,
+    writer: SyncSender<Message>,
+    second: i64,
+    second_text: String,
+    dropped: prometheus::IntCounter,
+}
+
+impl LineBuffer {
+    /// Adds a line.
+    pub fn push(&mut self, now: Timestamp, line: &AccessLine<'_>) {
+        self.push_time(now);
+        let out = &mut self.lines;
+        text(out, "request_id", line.request_id);
+        key(out, "client");
+        let _ = write!(out, "\"{}\"", line.client);
+        text(out, "protocol", line.protocol);
+        text(out, "method", line.method);
+        text(out, "host", line.host);
+        text(out, "path", line.path);
+        number(out, "status", u64::from(line.status));
+        number(out, "received_bytes", line.received_bytes);
+        number(out, "sent_bytes", line.sent_bytes);
+        let micros = u64::try_from(line.duration.as_micros()).unwrap_or(u64::MAX);
+        number(out, "duration_ms", micros / 1000);
+        let thousandths = micros % 1000;
+        let digit = |place: u64| b'0' + u8::try_from(thousandths / place % 10).unwrap_or(0);
+        out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1)]);
+        text(out, "route", line.route);
+        text(out, "backend", line.backend);
+        text(out, "endpoint", line.endpoint);
+        if !line.flag.is_empty() {
+            text(out, "flag", line.flag);
+            text(out, "variant", line.variant);
+            text(out, "reason", line.reason);
+        }
+        number(out, "revision", line.revision);
+        number(out, "tries", u64::from(line.tries));
+        if !line.error.is_empty() {
+            text(out, "error", line.error);
+        }
+        if !line.aborted.is_empty() {
+            text(out, "aborted", line.aborted);
+        }
+        out.extend_from_slice(b"}\n");
+        if out.len() >= FULL {
+            self.hand_over();
+        }
+    }
+
+    /// Hands collected lines to the writer; called when a moment has passed.
+    pub fn hand_over(&mut self) {
+        if self.lines.is_empty() {
+            return;
+        }
+        let lines = std::mem::replace(&mut self.lines, Vec::with_capacity(FULL + 1024));
+        if let Err(std::sync::mpsc::TrySendError::Full(Message::Lines(lines))) =
+            self.writer.try_send(Message::Lines(lines))
+        {
+            self.dropped.inc_by(lines.iter().filter(|byte| **byte == b'\n').count() as u64);
+            self.lines = lines;
+            self.lines.clear();
+        }
+    }
+
+    fn push_time(&mut self, now: Timestamp) {
+        if now.seconds() != self.second || self.second_text.is_empty() {
+            self.second = now.seconds();
+            self.second_text = Timestamp(self.second * 1000).rfc3339();
+            self.second_text.truncate("2026-11-21T20:00:00".len());
+        }
+        let millis = now.0.rem_euclid(1000);
+        let digit = |place: i64| b'0' + u8::try_from(millis / place % 10).unwrap_or(0);
+        self.lines.extend_from_slice(b"{\"time\":\"");
+        self.lines.extend_from_slice(self.second_text.as_bytes());
+        self.lines.extend_from_slice(&[b'.', digit(100), digit(10), digit(1), b'Z', b'"']);
+    }
+}
+
+impl Drop for LineBuffer {
+    fn drop(&mut self) {
+        self.hand_over();
+    }
+}
+
+/// The thread that writes, and the way to it.
+#[derive(Debug, Clone)]
+pub struct AccessLogWriter {
+    sender: SyncSender<Message>,
+    dropped: prometheus::IntCounter,
+}
+
+impl AccessLogWriter {
+    /// Starts the writer.
+    ///
+    /// # Errors
+    /// The thread can't be started.
+    pub fn start(destination: Destination, metrics: &super::Metrics) -> std::io::Result<Self> {
+        let (sender, receiver) = sync_channel(QUEUE);
+        std::thread::Builder::new().name("access-log".into()).spawn(move || run(&receiver, destination))?;
+        Ok(Self { sender, dropped: metrics.access_log_dropped.clone() })
+    }
+
+    /// A buffer for one core.
+    #[must_use]
+    pub fn buffer(&self) -> LineBuffer {
+        LineBuffer {
+            lines: Vec::new(),
+            writer: self.sender.clone(),
+            second: 0,
+            second_text: String::new(),
+            dropped: self.dropped.clone(),
+        }
+    }
+
+    /// Opens the destination anew: after a rotation (SIGHUP) or a change of configuration.
+    pub fn reopen(&self, destination: Destination) {
+        let _ = self.sender.send(Message::Reopen(destination));
+    }
+
+    /// Waits until everything handed over so far is written; at most two seconds.
+    pub fn flush(&self) {
+        let (done, wait) = sync_channel(1);
+        if self.sender.send(Message::Flush(done)).is_ok() {
+            let _ = wait.recv_timeout(Duration::from_secs(2));
+        }
+    }
+}
+
+fn run(receiver: &Receiver<Message>, destination: Destination) {
+    let mut sink = open(&destination);
+    let mut failing = false;
+    loop {
+        match receiver.recv_timeout(Duration::from_secs(3600)) {
+            Ok(Message::Lines(lines)) => {
+                let result = sink.as_mut().map_or(Ok(()), |sink| sink.write_all(&lines));
+                if let Err(error) = &result
+                    && !failing
+                {
+                    tracing::error!(%error, "the access log can't be written; lines are lost until it can");
+                }
+                failing = result.is_err();
+            }
+            Ok(Message::Reopen(destination)) => sink = open(&destination),
+            Ok(Message::Flush(done)) => {
+                if let Some(sink) = sink.as_mut() {
+                    let _ = sink.flush();
+                }
+                let _ = done.send(());
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn open(destination: &Destination) -> Option<Box<dyn std::io::Write>> {
+    match destination {
+        Destination::Stdout => Some(Box::new(std::io::stdout())),
+        Destination::Off => None,
+        Destination::File(path) => match std::fs::OpenOptions::new().create(true).append(true).open(path) {
+            Ok(file) => Some(Box::new(file)),
+            Err(error) => {
+                tracing::error!(%error, path = %path.display(), "the access log can't be opened; requests are not logged");
+                None
+            }
+        },
+    }
+}
+
+fn key(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+fn number(out: &mut Vec<u8>, name: &str, value: u64) {
+    key(out, name);
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    let mut rest = value;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+fn text(out: &mut Vec<u8>, name: &str, value: &str) {
+    key(out, name);
+    out.push(b'"');
+    for byte in value.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            0..=0x1f | 0x7f => {
+                let _ = write!(out, "\\u{byte:04x}");
+            }
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line<'a>() -> AccessLine<'a> {
+        AccessLine {
+            request_id: "abc",
+            client: std::net::IpAddr::from([127, 0, 0, 1]),
+            protocol: "HTTP/1.1",
+            method: "GET",
+            host: "shop\"\n",
+            path: "/api/v1/members/7",
+            status: 200,
+            received_bytes: 0,
+            sent_bytes: 1024,
+            duration: Duration::from_micros(12_034),
+            route: "member-detail",
+            backend: "member",
+            endpoint: "127.0.0.1:7002",
+            flag: "member-api",
+            variant: "new",
+            reason: "PERCENTAGE",
+            revision: 7,
+            tries: 1,
+            error: "",
+            aborted: "",
+        }
+    }
+
+    #[test]
+    fn a_line_is_one_json_object() {
+        let directory = tempfile::tempdir().expect("temporary folder");
+        let path = directory.path().join("access.log");
+        let writer =
+            AccessLogWriter::start(Destination::File(path.clone()), &crate::telemetry::Metrics::new()).expect("thread");
+        let mut buffer = writer.buffer();
+        buffer.push(Timestamp(1_795_291_200_123), &line());
+        buffer.hand_over();
+        writer.flush();
+        let written = std::fs::read_to_string(path).expect("log");
+        let value: serde_json::Value = serde_json::from_str(&written).expect("JSON");
+        assert_eq!(value["time"], "2026-11-21T20:00:00.123Z");
+        assert_eq!(value["host"], "shop\"\n");
+        assert_eq!(value["duration_ms"], 12.034);
+        assert_eq!(value["revision"], 7);
+        assert_eq!(written.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_writer_that_is_behind_loses_lines_and_counts_them() {
+        let metrics = crate::telemetry::Metrics::new();
+        let (sender, _never_read) = sync_channel(1);
+        let writer = AccessLogWriter { sender, dropped: metrics.access_log_dropped.clone() };
+        let mut buffer = writer.buffer();
+        for _ in 0..3 {
+            buffer.push(Timestamp(0), &line());
+            buffer.hand_over();
+        }
+        assert_eq!(metrics.access_log_dropped.get(), 2);
+    }
+}

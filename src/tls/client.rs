@@ -1,0 +1,64 @@
+//! The client side of TLS: trust roots to one configuration.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+
+use super::{TlsError, certificates, provider, read};
+
+/// The client side.
+#[derive(Debug, Clone)]
+pub struct ClientTls {
+    /// Handed to the TLS connector; no ALPN set, the caller clones and sets it.
+    pub config: Arc<rustls::ClientConfig>,
+}
+
+impl ClientTls {
+    /// Trusts the certificates of a PEM file, or the system's roots.
+    ///
+    /// # Errors
+    /// An unreadable or empty file, by name.
+    pub fn new(ca: Option<&Path>) -> Result<Self, TlsError> {
+        match ca {
+            Some(file) => Self::from_pem(&file.display().to_string(), &read(file)?),
+            None => Self::from_system(),
+        }
+    }
+
+    /// Trusts the certificates of PEM that was read already; `file` names it in messages.
+    ///
+    /// # Errors
+    /// Broken or empty PEM, by file.
+    pub fn from_pem(file: &str, pem: &[u8]) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for (index, certificate) in certificates(file, pem)?.into_iter().enumerate() {
+            roots.add(certificate).map_err(|error| TlsError::BadCertificate {
+                file: file.to_owned(),
+                number: index + 1,
+                reason: error.to_string(),
+            })?;
+        }
+        Self::trusting(roots)
+    }
+
+    fn from_system() -> Result<Self, TlsError> {
+        let found = rustls_native_certs::load_native_certs();
+        let mut roots = RootCertStore::empty();
+        let (added, _) = roots.add_parsable_certificates(found.certs);
+        if added == 0 {
+            let reasons: Vec<_> = found.errors.iter().map(|error| format!(" ({error})")).collect();
+            return Err(TlsError::NoRoots(reasons.concat()));
+        }
+        Self::trusting(roots)
+    }
+
+    fn trusting(roots: RootCertStore) -> Result<Self, TlsError> {
+        let config = rustls::ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError::Setup(error.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { config: Arc::new(config) })
+    }
+}

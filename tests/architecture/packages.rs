@@ -1,0 +1,106 @@
+//! Outside packages: each has a home, so that replacing one touches one place.
+
+use std::collections::BTreeSet;
+
+use super::hold;
+use super::scan::paths;
+use super::source::{files_in, root};
+
+/// Words that the whole program speaks.
+const VOCABULARY: &[&str] =
+    &["bytes", "http", "serde", "serde_json", "thiserror", "tokio", "tracing", "smallvec", "fastrand", "base64"];
+
+/// Package and the only modules that may name it.
+const HOMES: &[(&str, &[&str])] = &[
+    ("anyhow", &["app"]),
+    ("arc-swap", &["auth", "snapshot", "tls", "reload", "proxy"]),
+    ("aws-lc-rs", &["admin", "auth", "config", "payments", "reload", "tls"]),
+    ("axum", &["admin"]),
+    ("clap", &["app"]),
+    ("h2", &["proxy"]),
+    ("http-body", &["client", "proxy"]),
+    ("http-body-util", &["admin", "app", "client", "payments", "proxy", "reload"]),
+    ("httparse", &["proxy"]),
+    ("hyper", &["admin", "app", "client", "proxy"]),
+    ("hyper-util", &["admin", "app", "client", "proxy"]),
+    ("ipnet", &["config", "proxy", "snapshot"]),
+    ("jiff", &["clock"]),
+    ("memchr", &["proxy", "routing"]),
+    ("notify", &["reload"]),
+    ("pingora-timeout", &["proxy"]),
+    ("prometheus", &["telemetry"]),
+    ("rusqlite", &["payments"]),
+    ("rustls", &["tls"]),
+    ("rustls-native-certs", &["tls"]),
+    ("serde-saphyr", &["config"]),
+    ("slab", &["proxy"]),
+    ("socket2", &["proxy"]),
+    ("tokio-rustls", &["client", "proxy", "tls"]),
+    ("tokio-util", &["proxy"]),
+    ("tower", &["client"]),
+    ("tracing-subscriber", &["telemetry", "app"]),
+    ("yaml-edit", &["reload"]),
+];
+
+/// Names in a section of `Cargo.toml`, as written there.
+fn dependencies() -> BTreeSet<String> {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml");
+    let mut found = BTreeSet::new();
+    let mut inside = false;
+    for line in manifest.lines().map(str::trim) {
+        if line.starts_with('[') {
+            inside = line == "[dependencies]";
+        } else if inside
+            && !line.starts_with('#')
+            && let Some((name, _)) = line.split_once('=')
+        {
+            found.insert(name.trim().to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn outside_packages_are_named_only_at_home() {
+    let mut violations = Vec::new();
+    let mut used = BTreeSet::new();
+    for file in files_in("src") {
+        let module = file.module().first().cloned().unwrap_or_else(|| "app".into());
+        for path in paths(&file.scan.tokens) {
+            let first = &path.segments[0];
+            let Some((package, homes)) = HOMES.iter().find(|(package, _)| package.replace('-', "_") == *first) else {
+                continue;
+            };
+            used.insert(*package);
+            if !homes.contains(&module.as_str()) {
+                violations.push(format!("{}:{}: `{package}` lives only in {homes:?}", file.path, path.line));
+            }
+        }
+    }
+    for (package, _) in HOMES {
+        if !used.contains(package) {
+            violations.push(format!("Cargo.toml: nobody uses `{package}`: take it out there and in HOMES"));
+        }
+    }
+    violations.dedup();
+    hold("an outside package is named only in its home (tests/architecture/packages.rs)", &violations);
+}
+
+#[test]
+fn every_dependency_has_a_home_or_is_vocabulary() {
+    let listed: Vec<&str> = HOMES.iter().map(|(package, _)| *package).chain(VOCABULARY.iter().copied()).collect();
+    let mut violations = Vec::new();
+    let declared = dependencies();
+    assert!(declared.contains("tokio"), "the manifest was not understood");
+    for package in &declared {
+        if !listed.contains(&package.as_str()) {
+            violations.push(format!("Cargo.toml: `{package}` has no home: add it to HOMES, and say why in the commit"));
+        }
+    }
+    for package in &listed {
+        if !declared.contains(*package) {
+            violations.push(format!("tests/architecture/packages.rs: `{package}` is no dependency"));
+        }
+    }
+    hold("every dependency is accounted for", &violations);
+}

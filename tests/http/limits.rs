@@ -1,0 +1,90 @@
+//! What a request may measure, and the status that says which measure was exceeded.
+
+use crate::abuse::Abuse;
+use crate::support::{FakeBackend, TestGateway};
+
+#[test]
+fn targets_up_to_the_limit_pass_and_longer_ones_are_refused() {
+    let abuse = Abuse::new();
+    let fits = format!("/{}", "a".repeat((8 << 10) - 1));
+    assert_eq!(abuse.gateway.get(&fits, "").text(), fits);
+    let response = abuse.refuses(format!("GET {fits}a HTTP/1.1\r\nHost: a\r\n\r\n"), &[414]);
+    assert_eq!(response.problem(), "uri-too-long");
+    abuse.refuses(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(100_000)), &[414]);
+}
+
+#[test]
+fn header_sections_past_the_limits_are_refused() {
+    let abuse = Abuse::new();
+    assert_eq!(abuse.gateway.get("/x", &format!("X-Long: {}\r\n", "a".repeat(30_000))).status, 200);
+    let response = abuse.refuses_headers(&format!("X-Long: {}\r\n", "a".repeat(33_000)), &[431]);
+    assert_eq!(response.problem(), "headers-too-large");
+    abuse.refuses_headers(&format!("X-Long: {}\r\n", "a".repeat(1_000_000)), &[431]);
+    assert_eq!(abuse.gateway.get("/x", &"X-Many: a\r\n".repeat(99)).status, 200);
+    abuse.refuses_headers(&"X-Many: a\r\n".repeat(100), &[431]);
+    abuse.refuses_headers(&"X-Many: a\r\n".repeat(3_000), &[431]);
+}
+
+#[test]
+fn endless_header_section_is_refused_before_it_ends() {
+    let abuse = Abuse::new();
+    let endless = format!("GET /x HTTP/1.1\r\nHost: a\r\nX-Endless: {}", "a".repeat(100_000));
+    abuse.refuses(endless, &[431]);
+}
+
+#[test]
+fn long_methods_are_refused() {
+    let abuse = Abuse::new();
+    let fits = "M".repeat(32);
+    assert_eq!(abuse.gateway.exchange(format!("{fits} /x HTTP/1.1\r\nHost: a\r\n\r\n")).status, 200);
+    abuse.refuses(format!("{fits}M /x HTTP/1.1\r\nHost: a\r\n\r\n"), &[400, 501]);
+    abuse.refuses(format!("{} /x HTTP/1.1\r\nHost: a\r\n\r\n", "M".repeat(50_000)), &[400, 501]);
+}
+
+#[test]
+fn announced_body_past_the_limit_is_refused_before_it_is_sent() {
+    let abuse = Abuse::new();
+    let too_long = (10 << 20) + 1;
+    let response = abuse.refuses(format!("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: {too_long}\r\n\r\n"), &[413]);
+    assert_eq!(response.problem(), "body-too-large");
+    assert_eq!(abuse.backend.requests().len(), 1, "only the plain request");
+}
+
+#[test]
+fn limits_are_those_of_the_configuration() {
+    let backend = FakeBackend::echoing();
+    let gateway = TestGateway::builder()
+        .server("limits", "{header_bytes: 1KiB, header_lines: 5, uri: 100B, body: 10B}")
+        .backend("backend", &backend)
+        .route(r#"{name: larger, path: "/larger", auth: none, backend: backend, max_body: 20B}"#)
+        .open_route("backend")
+        .start();
+    let post = |path: &str, length: usize| {
+        let body = "x".repeat(length);
+        gateway.exchange(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}")).status
+    };
+    assert_eq!(post("/x", 10), 200);
+    assert_eq!(post("/x", 11), 413);
+    assert_eq!(post("/larger", 20), 200);
+    assert_eq!(post("/larger", 21), 413);
+    assert_eq!(gateway.get(&format!("/{}", "a".repeat(100)), "").status, 414);
+    assert_eq!(gateway.get("/x", &format!("X: {}\r\n", "a".repeat(1_100))).status, 431);
+    assert_eq!(gateway.get("/x", &"X: a\r\n".repeat(5)).status, 431);
+}
+
+#[test]
+fn chunked_body_is_cut_off_where_it_passes_the_limit() {
+    let backend = FakeBackend::echoing();
+    let gateway = TestGateway::builder()
+        .server("limits", "{body: 10B}")
+        .backend("backend", &backend)
+        .open_route("backend")
+        .start();
+    let head = "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(gateway.exchange(format!("{head}5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n")).status, 200);
+    let mut client = gateway.client();
+    let response = client.send(format!("{head}5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n")).response();
+    assert_eq!((response.status, response.problem().as_str()), (413, "body-too-large"));
+    assert!(client.rest().is_empty());
+    assert_eq!(backend.requests().len(), 1, "the one that fits");
+}

@@ -1,0 +1,164 @@
+//! A folder with a configuration, and a reloader that follows it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use figway::config::Overlay;
+use figway::reload::{Change, FlagWriter, Hints, Options, ReloadTrigger, Reloader, StartError};
+use figway::snapshot::SnapshotHandle;
+use figway::telemetry::Metrics;
+use figway::types::Revision;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::small_loader::{load, summary};
+
+/// With events, a change is in effect within a second.
+pub const BY_EVENT: Duration = Duration::from_secs(1);
+/// Longer than any test waits: a change seen with this rescan was seen by its event.
+const NEVER: Duration = Duration::from_secs(3600);
+
+pub const MEMBER: &str = "member-api:   # the members\n  kind: migration\n  stage: canary # careful\n  percent: 10\n";
+pub const REVIEWS: &str = "reviews-offline: {kind: switch, state: off} # of the shop\n";
+
+/// The files.
+pub struct Site {
+    root: TempDir,
+}
+
+impl Site {
+    /// A good configuration with two flag files, one of whose flags a route needs.
+    pub fn new() -> Self {
+        let site = Self { root: tempfile::tempdir().expect("folder") };
+        std::fs::create_dir_all(site.path("config")).expect("folder");
+        std::fs::create_dir_all(site.path("flags")).expect("folder");
+        site.write_config("127.0.0.1:8080", "");
+        site.write("flags/member.yaml", MEMBER);
+        site.write("flags/shop.yaml", REVIEWS);
+        site
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.root.path().join(relative)
+    }
+
+    pub fn write(&self, relative: &str, text: &str) {
+        std::fs::write(self.path(relative), text).expect("write");
+    }
+
+    pub fn read(&self, relative: &str) -> String {
+        std::fs::read_to_string(self.path(relative)).expect("read")
+    }
+
+    pub fn write_config(&self, listen: &str, more: &str) {
+        let text = format!("{{listen: \"{listen}\", state: ../data, flags: ../flags, needs: [member-api]{more}}}\n");
+        self.write("config/gateway.yaml", &text);
+    }
+
+    /// Writes beside the file and renames over it, as editors do.
+    pub fn rename_over(&self, relative: &str, text: &str) {
+        self.write("flags/.new", text);
+        std::fs::rename(self.path("flags/.new"), self.path(relative)).expect("rename");
+    }
+
+    /// A gateway that hears of changes by events only.
+    pub fn start(&self) -> Gateway {
+        self.try_start(Hints::Events, NEVER).expect("started")
+    }
+
+    /// A gateway that gets no events.
+    pub fn start_rescanning(&self, every: Duration) -> Gateway {
+        self.try_start(Hints::RescanOnly, every).expect("started")
+    }
+
+    pub fn try_start(&self, hints: Hints, rescan: Duration) -> Result<Gateway, StartError> {
+        let config = self.path("config/gateway.yaml");
+        let (loads, metrics) = (Arc::new(AtomicUsize::new(0)), Arc::new(Metrics::new()));
+        let (path, count) = (config.clone(), Arc::clone(&loads));
+        let loader = move |overlay: &Overlay| {
+            count.fetch_add(1, Ordering::SeqCst);
+            load(&path, overlay)
+        };
+        let mut options = Options::new(config, loader, Arc::clone(&metrics));
+        (options.hints, options.rescan) = (hints, rescan);
+        let (reloader, handle) = Reloader::start(options)?;
+        let (writer, trigger) = (reloader.writer(), reloader.trigger());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(reloader.run(async move { drop(stopped.await) }));
+        Ok(Gateway { handle, writer, trigger, metrics, loads, stop, task })
+    }
+}
+
+/// What follows the files.
+pub struct Gateway {
+    pub handle: Arc<SnapshotHandle>,
+    pub writer: Arc<FlagWriter>,
+    pub trigger: ReloadTrigger,
+    pub metrics: Arc<Metrics>,
+    pub loads: Arc<AtomicUsize>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Gateway {
+    /// What a flag says, e.g. `canary:1000`; empty if there is none.
+    pub fn flag(&self, key: &str) -> String {
+        summary(&self.handle.load()).remove(key).unwrap_or_default()
+    }
+
+    pub fn revision(&self) -> u64 {
+        self.handle.load().revision.0
+    }
+
+    /// The problems of the last reload as text.
+    pub fn problems(&self) -> String {
+        let status = self.handle.status();
+        status.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Waits until the flag says this.
+    pub async fn says(&self, key: &str, wanted: &str, within: Duration) {
+        let seen = until(within, || self.flag(key) == wanted).await;
+        assert!(seen, "{key} says {:?}, not {wanted:?}; problems: {}", self.flag(key), self.problems());
+    }
+
+    /// Waits until the files are refused for a reason that contains `what`.
+    pub async fn refuses(&self, what: &str) {
+        let refused = until(BY_EVENT, || !self.handle.status().success && self.problems().contains(what)).await;
+        assert!(refused, "not refused for {what:?}: {}", self.problems());
+    }
+
+    pub async fn stop(self) {
+        drop(self.stop);
+        self.task.await.expect("ended");
+    }
+}
+
+/// Looks again and again until it holds; `false` if it did not in time.
+pub async fn until(within: Duration, holds: impl Fn() -> bool) -> bool {
+    let latest = Instant::now() + within;
+    while !holds() {
+        if Instant::now() > latest {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    true
+}
+
+/// A wish of alice's.
+pub fn change(key: &str, changes: Value, seen: u64) -> Change {
+    let Value::Object(changes) = changes else { panic!("changes are an object") };
+    let (reason, actor) = ("a test".to_owned(), "alice".to_owned());
+    Change { key: key.into(), changes, reason, actor, if_match: Revision(seen) }
+}
+
+/// The temporary files that a writer would leave behind if it failed to clean up.
+pub fn leftovers(folder: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(folder).expect("folder").map(|entry| entry.expect("entry").file_name());
+    names.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.starts_with('.')).collect()
+}

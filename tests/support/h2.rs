@@ -1,0 +1,249 @@
+//! HTTP/2 neighbours of the gateway, made of hyper: a client and a backend that echoes.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use http_body_util::BodyExt;
+use http_body_util::combinators::BoxBody;
+use hyper::body::Incoming;
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::sync::{mpsc, watch};
+
+use super::LIMIT;
+
+type AnyBody = BoxBody<Bytes, Infallible>;
+
+/// Runs a test's asynchronous part with a limit.
+pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async { tokio::time::timeout(LIMIT, test).await.expect("in time") })
+}
+
+/// A body whose frames are known beforehand.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    data: VecDeque<Bytes>,
+    pub(crate) trailers: Vec<(&'static str, &'static str)>,
+}
+
+impl Frames {
+    pub(crate) fn new<const N: usize>(data: [&str; N]) -> Self {
+        let data = data.into_iter().map(|text| Bytes::copy_from_slice(text.as_bytes())).collect();
+        Self { data, trailers: Vec::new() }
+    }
+}
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(data) = self.data.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        let trailers: HeaderMap = self
+            .trailers
+            .drain(..)
+            .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")))
+            .collect();
+        Poll::Ready((!trailers.is_empty()).then(|| Ok(Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.data.is_empty() && self.trailers.is_empty()
+    }
+}
+
+/// A body that is sent as the test goes along.
+#[derive(Debug)]
+pub(crate) struct StreamedBody(mpsc::UnboundedReceiver<Bytes>);
+
+impl StreamedBody {
+    pub(crate) fn new() -> (mpsc::UnboundedSender<Bytes>, Self) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (sender, Self(receiver))
+    }
+}
+
+impl Body for StreamedBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(cx).map(|data| data.map(|data| Ok(Frame::data(data))))
+    }
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) trailers: HeaderMap,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// An answer whose body is still coming.
+#[derive(Debug)]
+pub(crate) struct Streaming(Incoming);
+
+impl Streaming {
+    /// The next piece of data; `None` at the end.
+    pub(crate) async fn data(&mut self) -> Option<Bytes> {
+        let frame = self.0.frame().await?.expect("an unbroken stream");
+        frame.into_data().ok()
+    }
+}
+
+/// One connection; clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct H2Client {
+    sender: SendRequest<AnyBody>,
+    closed: watch::Receiver<bool>,
+}
+
+impl H2Client {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let stream = tokio::net::TcpStream::connect(address).await.expect("the gateway accepts");
+        let (sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+        let (ended, closed) = watch::channel(false);
+        tokio::spawn(async move {
+            let _ = connection.await;
+            let _ = ended.send(true);
+        });
+        Self { sender, closed }
+    }
+
+    /// Sends a request and waits for the answer's head only.
+    pub(crate) async fn begin<B>(&mut self, request: Request<B>) -> Streaming
+    where
+        B: Body<Data = Bytes, Error = Infallible> + Send + Sync + 'static,
+    {
+        Streaming(self.exchange(request.map(BodyExt::boxed)).await.into_body())
+    }
+
+    /// Sends a request and waits for the whole answer.
+    pub(crate) async fn send(&mut self, request: Request<Frames>) -> Answer {
+        let (head, body) = self.exchange(request.map(BodyExt::boxed)).await.into_parts();
+        let collected = body.collect().await.expect("a whole body");
+        let trailers = collected.trailers().cloned().unwrap_or_default();
+        Answer { status: head.status, headers: head.headers, body: collected.to_bytes(), trailers }
+    }
+
+    /// Like [`H2Client::send`], for tasks of their own.
+    pub(crate) async fn send_owned(mut self, request: Request<Frames>) -> Answer {
+        self.send(request).await
+    }
+
+    async fn exchange(&mut self, request: Request<AnyBody>) -> Response<Incoming> {
+        self.sender.ready().await.expect("an open connection");
+        self.sender.send_request(request).await.expect("an answer")
+    }
+
+    /// Waits until the connection has ended.
+    pub(crate) async fn closed(&mut self) {
+        self.closed.wait_for(|closed| *closed).await.expect("the connection's task");
+    }
+}
+
+/// A backend that speaks HTTP/2 only and echoes body and trailers; `/hang` never answers.
+#[derive(Debug)]
+pub(crate) struct H2Backend {
+    pub(crate) address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+}
+
+impl H2Backend {
+    pub(crate) fn start() -> Self {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        listener.set_nonblocking(true).expect("non-blocking");
+        let address = listener.local_addr().expect("an address");
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(accept(listener, &count));
+        });
+        Self { address, connections }
+    }
+
+    /// How many connections were accepted.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Acquire)
+    }
+}
+
+async fn accept(listener: std::net::TcpListener, connections: &AtomicUsize) {
+    let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.fetch_add(1, Ordering::AcqRel);
+        let service = hyper::service::service_fn(echo);
+        let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(connection);
+    }
+}
+
+/// The client's trailers behind its body, and the status that gRPC asks for.
+struct Echo {
+    body: Incoming,
+    trailers: HeaderMap,
+    ended: bool,
+}
+
+impl Body for Echo {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        while !self.ended {
+            match std::task::ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) if frame.is_data() => return Poll::Ready(Some(Ok(frame))),
+                Some(Ok(frame)) => self.trailers.extend(frame.into_trailers().unwrap_or_default()),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => {
+                    self.ended = true;
+                    let trailers = std::mem::take(&mut self.trailers);
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+}
+
+async fn echo(request: Request<Incoming>) -> Result<Response<Echo>, Infallible> {
+    if request.uri().path() == "/hang" {
+        std::future::pending::<()>().await;
+    }
+    let (head, body) = request.into_parts();
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", "0".parse().expect("a value"));
+    let mut response = Response::new(Echo { body, trailers, ended: false });
+    let headers = response.headers_mut();
+    let authority = head.uri.authority().map(ToString::to_string).unwrap_or_default();
+    headers.insert("x-saw-authority", authority.parse().expect("a value"));
+    for (name, shown) in [("te", "x-saw-te"), ("content-type", "content-type")] {
+        if let Some(value) = head.headers.get(name) {
+            headers.insert(shown, value.clone());
+        }
+    }
+    Ok(response)
+}
