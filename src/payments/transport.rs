@@ -170,11 +170,7 @@ impl Connection {
             return Err(too_large());
         }
         let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                too_large()
-            } else {
-                (Doubt::Lost, error.to_string())
-            }
+            if error.is::<LengthLimitError>() { too_large() } else { (Doubt::Lost, error.to_string()) }
         })?;
         Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
     }

@@ -23,6 +23,8 @@ pub struct PaymentView {
     pub money: String,
     /// Payment method.
     pub method: String,
+    /// Who settled it or holds it.
+    pub provider: Option<String>,
     /// When it was accepted (RFC 3339).
     pub created_at: String,
     /// When anything about it last changed (RFC 3339).
@@ -69,6 +71,7 @@ impl PaymentView {
             currency: payment.money.currency.code().into(),
             money: payment.money.to_string(),
             method: payment.method.clone(),
+            provider: payment.deciding_attempt().map(|attempt| attempt.provider.as_str().into()),
             created_at: payment.created.rfc3339(),
             updated_at: payment.updated.rfc3339(),
             attempts: payment.attempts.iter().map(AttemptView::new).collect(),
