@@ -129,7 +129,7 @@ fn read_head(core: &Core, parts: &http::request::Parts, incoming: &Incoming, hea
     let limits = core.view().snapshot.server.limits;
     head.version = Version::Http2;
     head.method.push_str(parts.method.as_str());
-    head.takes_trailers = true;
+    head.takes_trailers = parts.headers.get(http::header::TE).is_some_and(|coding| coding == "trailers");
     convert::push_header_map(&parts.headers, &mut head.fields);
     let authority = parts.uri.authority().map_or("", http::uri::Authority::as_str);
     head.authority.push_str(authority);
