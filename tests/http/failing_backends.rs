@@ -85,7 +85,7 @@ fn close_or_reset_before_an_answer_is_a_502_without_another_try() {
 fn answers_that_are_not_http_are_a_502_and_their_connection_is_dropped() {
     for answer in [
         "what?\r\n\r\n",
-        "SSH-2.0-OpenSSH\r\n",
+        "SSH-2.0-OpenSSH\r\n\r\n",
         "HTTP/1.1\r\n\r\n",
         "HTTP/1.1 20 OK\r\n\r\n",
         "HTTP/1.1 abc OK\r\n\r\n",
