@@ -17,6 +17,7 @@ mod record;
 mod reloader;
 mod render;
 mod report;
+mod restart;
 mod seen;
 mod start;
 mod watch;

@@ -12,12 +12,17 @@ use tokio::sync::watch;
 use super::loader::Loader;
 use super::record::Record;
 use super::report::Report;
+use super::restart::needs_restart;
 use super::seen::Seen;
 use super::watch::Watch;
 use crate::clock::Timestamp;
-use crate::config::{self, Loaded, Overlay};
+use crate::config::{Loaded, Overlay};
+use crate::flags::FlagSet;
 use crate::snapshot::{Diagnostic, ReloadStatus, Severity, Snapshot, SnapshotHandle};
-use crate::types::Revision;
+use crate::types::{FlagKey, Revision};
+
+/// Losing fewer flags than this at once is housekeeping.
+const FEW: usize = 3;
 
 /// Whether a look may be spared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +81,7 @@ impl Publisher {
     }
 
     fn publish(&mut self, mut snapshot: Snapshot, loaded: &Loaded) {
-        if let Some(message) = config::sharp_drop(&self.handle.load().flags, &snapshot.flags) {
+        if let Some(message) = sharp_drop(&self.handle.load().flags, &snapshot.flags) {
             let folder = loaded.flags_dir.as_deref().unwrap_or(&self.config);
             snapshot.warnings.push(whole_file(folder, Severity::Warning, message));
         }
@@ -91,11 +96,8 @@ impl Publisher {
     /// A good load that may replace what is served, or everything that speaks against it.
     fn accept(&self, loaded: &mut Loaded) -> Result<Snapshot, Vec<Diagnostic>> {
         let snapshot = snapshot_of(&self.config, loaded)?;
-        let differences = config::restart_differences(&self.handle.load().startup, &snapshot.startup);
-        let refusal = |difference| {
-            whole_file(&self.config, Severity::Error, format!("{difference}; restart the gateway or undo the change"))
-        };
-        if differences.is_empty() { Ok(snapshot) } else { Err(differences.into_iter().map(refusal).collect()) }
+        let restart = needs_restart(&self.config, &self.handle.load().startup, &snapshot.startup);
+        if restart.is_empty() { Ok(snapshot) } else { Err(restart) }
     }
 
     fn keep(&mut self, loaded: &Loaded) {
@@ -177,6 +179,17 @@ pub(super) fn snapshot_of(config: &Path, loaded: &mut Loaded) -> Result<Snapshot
         }
         errors
     })
+}
+
+/// Said when at least three flags and a third of all are gone at once: a file that was cut short between two flags is
+/// well-formed and only has fewer of them. (That a route still needs one of them is an error of the load itself.)
+fn sharp_drop(before: &FlagSet, after: &FlagSet) -> Option<String> {
+    let gone: Vec<&str> =
+        before.flags.keys().filter(|key| !after.flags.contains_key(*key)).map(FlagKey::as_str).collect();
+    let (lost, had) = (gone.len(), before.flags.len());
+    let names = gone.get(..FEW).map(|first| first.join(", ")).filter(|_| lost * 3 >= had)?;
+    let more = if lost > FEW { ", …" } else { "" };
+    Some(format!("{lost} of {had} flags are gone ({names}{more}); if nobody meant that, a file was cut short"))
 }
 
 fn whole_file(file: &Path, severity: Severity, message: impl Into<String>) -> Diagnostic {

@@ -82,7 +82,7 @@ async fn a_setting_that_needs_a_restart_refuses_the_whole_reload() {
     let gateway = site.start();
     site.write("flags/shop.yaml", "reviews-offline: {kind: switch, state: on}\n");
     site.write_config("127.0.0.1:9090", "");
-    gateway.refuses("server.listen needs a restart").await;
+    gateway.refuses("server.listen: changing [127.0.0.1:8080] to [127.0.0.1:9090] needs a restart").await;
     assert_eq!(gateway.flag("reviews-offline"), "off");
 }
 
