@@ -112,7 +112,14 @@ impl Gateway {
         })
         .context("server.listen")?;
         let trigger = reloader.trigger();
-        control.push(tokio::spawn(follow_access_log(reloader.published(), Arc::clone(&handle), access_log.clone())));
+        let following = follow_access_log(reloader.published(), Arc::clone(&handle), access_log.clone());
+        let until = ended.clone();
+        control.push(tokio::spawn(async move {
+            tokio::select! {
+                () = following => {}
+                () = told(until) => {}
+            }
+        }));
         control.push(tokio::spawn(reloader.run(told(ended))));
         Ok(Self { data_plane, admin_address, handle, trigger, readiness, access_log, ending, control })
     }

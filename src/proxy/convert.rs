@@ -13,7 +13,9 @@ pub(crate) fn header_map(fields: &Fields) -> HeaderMap {
             continue;
         }
         // Names and values were checked when they were parsed; what http refuses all the same is left out.
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(field.name.as_bytes()), HeaderValue::from_bytes(field.value)) {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(field.name.as_bytes()), HeaderValue::from_bytes(field.value))
+        {
             map.append(name, value);
         }
     }

@@ -107,7 +107,8 @@ impl View {
             .map(|backend| {
                 let name = backend.name.as_str();
                 let kept = before.and_then(|before| before.upstreams.get(name));
-                let upstream = Upstream::new(backend, kept.map(Rc::as_ref), &shared.in_flight, &shared.metrics, shared.cores);
+                let upstream =
+                    Upstream::new(backend, kept.map(Rc::as_ref), &shared.in_flight, &shared.metrics, shared.cores);
                 (name.to_owned(), Rc::new(upstream))
             })
             .collect();
@@ -135,7 +136,10 @@ impl View {
                 Target::Flagged { backends, .. } => backends.len(),
                 Target::Backend(_) | Target::Payments => 1,
             };
-            RouteView { own: metrics.route(route.name.as_str(), "-"), targets: (0..targets).map(|_| OnceCell::new()).collect() }
+            RouteView {
+                own: metrics.route(route.name.as_str(), "-"),
+                targets: (0..targets).map(|_| OnceCell::new()).collect(),
+            }
         })
     }
 

@@ -7,8 +7,8 @@ use http_body::Body as _;
 
 use super::body::{BodyError, RequestBody};
 use super::convert;
-use super::forwarded;
 use super::forward::forward;
+use super::forwarded;
 use super::message::{BodyLength, RequestHead, ResponseHead};
 use super::record::{Chosen, Record};
 use super::reply::{ExtraFields, Reply};
@@ -42,7 +42,8 @@ pub(crate) async fn answer(mut record: Record, body: RequestBody, interim: &mut 
         Ok(identity) => identity,
         Err(answer) => return filter_reply(record, *answer),
     };
-    let context = RequestContext { fields: &record.head.fields, identity: identity.as_deref(), ip: record.origin.client };
+    let context =
+        RequestContext { fields: &record.head.fields, identity: identity.as_deref(), ip: record.origin.client };
     match view.snapshot.choose(route, &context) {
         Choice::Payments => pay(record, body, identity.as_deref(), interim).await,
         Choice::Backend { backend, flag } => {
@@ -69,13 +70,20 @@ fn find_route(record: &Record) -> Result<usize, (Problem, ExtraFields)> {
         return Err(nothing_here());
     }
     let path = NormalPath { path: head.path().into(), has_encoded_slash: head.has_encoded_slash };
-    let preflight_for =
-        if filters::is_preflight(&head.method, &head.fields) { head.fields.get_str(Known::AccessControlRequestMethod) } else { None };
+    let preflight_for = if filters::is_preflight(&head.method, &head.fields) {
+        head.fields.get_str(Known::AccessControlRequestMethod)
+    } else {
+        None
+    };
     record.view.snapshot.route(head.host(), &path, &head.method, preflight_for).map_err(|refusal| match refusal {
         Refusal::NotFound => nothing_here(),
-        Refusal::EncodedSlash => {
-            (Problem::new(Code::InvalidPath, "the path contains an encoded slash or a backslash, which this route does not allow"), Vec::new())
-        }
+        Refusal::EncodedSlash => (
+            Problem::new(
+                Code::InvalidPath,
+                "the path contains an encoded slash or a backslash, which this route does not allow",
+            ),
+            Vec::new(),
+        ),
         Refusal::MethodNotAllowed { allow } => {
             let detail = format!("this path takes {allow}");
             (Problem::new(Code::MethodNotAllowed, detail), vec![("allow", allow)])
@@ -121,7 +129,9 @@ fn filter_reply(record: Record, answer: Answer) -> Reply {
 
 /// Hands a request to the payment distributor, which runs on the control plane's runtime.
 async fn pay(record: Record, body: RequestBody, identity: Option<&Identity>, interim: &mut dyn InterimSink) -> Reply {
-    let unavailable = |record| Reply::problem(record, &Problem::new(Code::PaymentsUnavailable, "payments are not served here"), Vec::new());
+    let unavailable = |record| {
+        Reply::problem(record, &Problem::new(Code::PaymentsUnavailable, "payments are not served here"), Vec::new())
+    };
     let shared = std::sync::Arc::clone(&record.core().shared);
     let (Some(distributor), Some(settings)) = (&shared.payments, record.view.snapshot.payments.clone()) else {
         return unavailable(record);
@@ -158,7 +168,11 @@ async fn pay(record: Record, body: RequestBody, identity: Option<&Identity>, int
         Ok(ApiResponse::Problem { problem, headers }) => Reply::problem(record, &problem, headers),
         Err(error) => {
             tracing::error!(%error, request.id = record.id.as_str(), "the payment distributor failed");
-            Reply::problem(record, &Problem::new(Code::Internal, "the payment distributor failed; the payment's state is in the ledger"), Vec::new())
+            Reply::problem(
+                record,
+                &Problem::new(Code::Internal, "the payment distributor failed; the payment's state is in the ledger"),
+                Vec::new(),
+            )
         }
     }
 }

@@ -65,7 +65,8 @@ pub(crate) async fn forward(
     body.set_limit(route.max_body);
     let Some(in_flight) = upstream.enter() else {
         upstream.series.error(UpstreamError::Busy);
-        let detail = format!("backend {} has {} requests under way", upstream.backend.name, upstream.backend.max_in_flight);
+        let detail =
+            format!("backend {} has {} requests under way", upstream.backend.name, upstream.backend.max_in_flight);
         return Reply::problem(record, &Problem::new(Code::UpstreamBusy, detail), vec![("retry-after", "1".into())]);
     };
     upstream.budget.borrow_mut().request(record.started);
@@ -75,7 +76,8 @@ pub(crate) async fn forward(
         forwarded::prepare(head, origin, id, identity, &mut core.ids.borrow_mut());
     }
     let timeouts = route.timeouts.over(&upstream.backend.timeouts);
-    let mut attempts = Attempts { record: &mut record, upstream, timeouts, retries: route.retries, tried: 0, resent: false };
+    let mut attempts =
+        Attempts { record: &mut record, upstream, timeouts, retries: route.retries, tried: 0, resent: false };
     let mut deadline = Deadline::after(timeouts.request);
     match attempts.run(&body, &mut deadline, interim).await {
         Ok((answered, connection)) => {
@@ -86,7 +88,15 @@ pub(crate) async fn forward(
             }
             clean_backend_fields(&mut head.fields, head.status == 101);
             finish_fields(&record, &mut head.fields);
-            Reply { record, head, body: response_body, upgrade, deadline, close: false, _at_backend: Some((in_flight, connection)) }
+            Reply {
+                record,
+                head,
+                body: response_body,
+                upgrade,
+                deadline,
+                close: false,
+                _at_backend: Some((in_flight, connection)),
+            }
         }
         Err(TryError::Client(error)) => client_failure(record, error),
         Err(error) => failure(record, upstream, &error),
@@ -186,7 +196,9 @@ impl Attempts<'_> {
 
     fn count(&self, error: &TryError) {
         let kind = match error {
-            TryError::Connect(ConnectError::Timeout) | TryError::Timeout | TryError::RequestTimeout => UpstreamError::Timeout,
+            TryError::Connect(ConnectError::Timeout) | TryError::Timeout | TryError::RequestTimeout => {
+                UpstreamError::Timeout
+            }
             TryError::Connect(_) => UpstreamError::Connect,
             TryError::Stale { .. } | TryError::Closed(_) => UpstreamError::Closed,
             TryError::Invalid(_) => UpstreamError::Invalid,
@@ -223,7 +235,8 @@ impl Attempts<'_> {
             return Ok(Answered { head, body: ResponseBody::Empty, upgrade: Some(exchange) });
         }
         let idle = self.timeouts.idle;
-        let body = Http1ResponseBody::new(exchange, head.body, Rc::clone(endpoint), idle).map_or(ResponseBody::Empty, ResponseBody::Http1);
+        let body = Http1ResponseBody::new(exchange, head.body, Rc::clone(endpoint), idle)
+            .map_or(ResponseBody::Empty, ResponseBody::Http1);
         Ok(Answered { head, body, upgrade: None })
     }
 
@@ -264,10 +277,16 @@ impl Attempts<'_> {
         .await
     }
 
-    async fn try_h2(&mut self, endpoint: &Rc<Endpoint>, body: &RequestBody, deadline: &mut Deadline) -> Result<Answered, TryError> {
+    async fn try_h2(
+        &mut self,
+        endpoint: &Rc<Endpoint>,
+        body: &RequestBody,
+        deadline: &mut Deadline,
+    ) -> Result<Answered, TryError> {
         let mut sender = endpoint.h2(self.timeouts.connect).await.map_err(TryError::Connect)?;
         let body = body.replayed().unwrap_or_else(RequestBody::none);
-        let request = h2_request(&self.record.head, endpoint, body.clone()).ok_or(TryError::Invalid("the request can't be expressed in HTTP/2"))?;
+        let request = h2_request(&self.record.head, endpoint, body.clone())
+            .ok_or(TryError::Invalid("the request can't be expressed in HTTP/2"))?;
         let mut sending = std::pin::pin!(sender.send(request));
         let mut response = Deadline::after(self.timeouts.response);
         let mut taken = body.taken();
@@ -295,7 +314,8 @@ impl Attempts<'_> {
         let (parts, incoming) = answer.into_parts();
         let mut head = ResponseHead { status: parts.status.as_u16(), ..ResponseHead::default() };
         convert::push_header_map(&parts.headers, &mut head.fields);
-        let length = parts.headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let length =
+            parts.headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let empty = hyper::body::Body::is_end_stream(&incoming) || self.record.head.method == "HEAD";
         head.body = match length {
             _ if empty => BodyLength::None,
@@ -318,10 +338,15 @@ fn classify(error: ExchangeError, reused: bool) -> TryError {
 }
 
 /// The request in HTTP/2's terms.
-fn h2_request(head: &super::message::RequestHead, endpoint: &Endpoint, body: RequestBody) -> Option<http::Request<RequestBody>> {
+fn h2_request(
+    head: &super::message::RequestHead,
+    endpoint: &Endpoint,
+    body: RequestBody,
+) -> Option<http::Request<RequestBody>> {
     let scheme = if endpoint.uses_tls() { "https" } else { "http" };
     let authority = head.fields.get_str(Known::Host).filter(|host| !host.is_empty()).unwrap_or(&endpoint.text);
-    let uri = http::Uri::builder().scheme(scheme).authority(authority).path_and_query(head.target.as_str()).build().ok()?;
+    let uri =
+        http::Uri::builder().scheme(scheme).authority(authority).path_and_query(head.target.as_str()).build().ok()?;
     let mut request = http::Request::new(body);
     *request.method_mut() = http::Method::from_bytes(head.method.as_bytes()).ok()?;
     *request.uri_mut() = uri;
@@ -337,12 +362,18 @@ fn h2_request(head: &super::message::RequestHead, endpoint: &Endpoint, body: Req
 fn failure(record: Record, upstream: &Upstream, error: &TryError) -> Reply {
     let name = &upstream.backend.name;
     let (code, detail) = match error {
-        TryError::Connect(ConnectError::Timeout) => (Code::UpstreamTimeout, format!("no connection to backend {name} in time")),
+        TryError::Connect(ConnectError::Timeout) => {
+            (Code::UpstreamTimeout, format!("no connection to backend {name} in time"))
+        }
         TryError::Connect(_) => (Code::UpstreamUnreachable, format!("backend {name} can't be reached")),
-        TryError::Stale { .. } => (Code::UpstreamClosed, format!("backend {name} closed the connection before it answered")),
+        TryError::Stale { .. } => {
+            (Code::UpstreamClosed, format!("backend {name} closed the connection before it answered"))
+        }
         TryError::Closed(what) => (Code::UpstreamClosed, format!("backend {name}: {what}")),
         TryError::Invalid(what) => (Code::UpstreamInvalid, format!("backend {name}: {what}")),
-        TryError::Timeout | TryError::RequestTimeout => (Code::UpstreamTimeout, format!("backend {name} did not answer in time")),
+        TryError::Timeout | TryError::RequestTimeout => {
+            (Code::UpstreamTimeout, format!("backend {name} did not answer in time"))
+        }
         TryError::Client(_) => (Code::MalformedRequest, "the client's body failed".into()),
     };
     if let TryError::Connect(error) = error {

@@ -79,7 +79,8 @@ fn client_behind(head: &RequestHead, trusts: &impl Fn(IpAddr) -> bool) -> Option
 
 /// The request's id: the trusted peer's, or a new one.
 pub(crate) fn request_id(head: &RequestHead, origin: &Origin, ids: &mut IdSource) -> RequestId {
-    let believed = if origin.trusted { head.fields.get(Known::XRequestId).and_then(RequestId::from_peer) } else { None };
+    let believed =
+        if origin.trusted { head.fields.get(Known::XRequestId).and_then(RequestId::from_peer) } else { None };
     believed.unwrap_or_else(|| ids.request_id())
 }
 
@@ -92,17 +93,26 @@ pub(crate) fn strip_client_claims(head: &mut RequestHead, origin: &Origin, strip
                 || (!origin.trusted && (has_prefix(field.name, "x-forwarded-") || has_twin(field.name)))
         }
         Known::XRealIp | Known::Forwarded => !origin.trusted,
-        known => strip.lengths != 0 && known != Known::Authorization && known != Known::Host && strip.contains(field.name),
+        known => {
+            strip.lengths != 0 && known != Known::Authorization && known != Known::Host && strip.contains(field.name)
+        }
     });
 }
 
 /// `x_real_ip` and `x_request_id` are what some backends make of the names that the gateway sets.
 fn has_twin(name: &str) -> bool {
-    name.contains('_') && (same_name("x-real-ip", name) || same_name("x-request-id", name) || same_name("x-forwarded-for", name))
+    name.contains('_')
+        && (same_name("x-real-ip", name) || same_name("x-request-id", name) || same_name("x-forwarded-for", name))
 }
 
 /// Turns the client's fields into those of the request to the backend.
-pub(crate) fn prepare(head: &mut RequestHead, origin: &Origin, id: &RequestId, identity: Option<&Identity>, ids: &mut IdSource) {
+pub(crate) fn prepare(
+    head: &mut RequestHead,
+    origin: &Origin,
+    id: &RequestId,
+    identity: Option<&Identity>,
+    ids: &mut IdSource,
+) {
     let upgrade = if head.upgrade { head.fields.get(Known::Upgrade).map(<[u8]>::to_vec) } else { None };
     for known in [
         Known::Connection,

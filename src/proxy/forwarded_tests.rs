@@ -26,7 +26,11 @@ fn sent(head: &mut RequestHead, peer: &str, trusted: &[&str]) -> String {
 
 #[test]
 fn identity_headers_of_clients_are_dropped_in_every_spelling() {
-    let text = sent(&mut head(&[("X-User-Id", "1"), ("x_user_id", "2"), ("X-USER_ID", "3"), ("x-user-idx", "4")]), "10.0.0.9", &[]);
+    let text = sent(
+        &mut head(&[("X-User-Id", "1"), ("x_user_id", "2"), ("X-USER_ID", "3"), ("x-user-idx", "4")]),
+        "10.0.0.9",
+        &[],
+    );
     assert!(!text.contains(": 1") && !text.contains(": 2") && !text.contains(": 3"), "{text}");
     assert!(text.contains("x-user-idx: 4"));
 }
@@ -34,19 +38,33 @@ fn identity_headers_of_clients_are_dropped_in_every_spelling() {
 #[test]
 fn a_stranger_begins_its_own_chain() {
     let text = sent(
-        &mut head(&[("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-Proto", "http"), ("X-Forwarded-Prefix", "/x"), ("x_forwarded_for", "5.6.7.8"), ("Forwarded", "for=1.2.3.4"), ("X-Request-Id", "mine")]),
+        &mut head(&[
+            ("X-Forwarded-For", "1.2.3.4"),
+            ("X-Forwarded-Proto", "http"),
+            ("X-Forwarded-Prefix", "/x"),
+            ("x_forwarded_for", "5.6.7.8"),
+            ("Forwarded", "for=1.2.3.4"),
+            ("X-Request-Id", "mine"),
+        ]),
         "10.0.0.9",
         &[],
     );
     assert!(text.contains("x-forwarded-for: 10.0.0.9\r\n"), "{text}");
     assert!(text.contains("x-forwarded-proto: https\r\n"));
     assert!(text.contains("x-forwarded-host: shop.example\r\n"));
-    assert!(!text.contains("1.2.3.4") && !text.contains("5.6.7.8") && !text.contains("mine") && !text.contains("prefix"));
+    assert!(
+        !text.contains("1.2.3.4") && !text.contains("5.6.7.8") && !text.contains("mine") && !text.contains("prefix")
+    );
 }
 
 #[test]
 fn a_trusted_peer_continues_its_chain() {
-    let mut request = head(&[("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-For", "10.0.0.8"), ("X-Forwarded-Proto", "http"), ("X-Request-Id", "mine")]);
+    let mut request = head(&[
+        ("X-Forwarded-For", "1.2.3.4"),
+        ("X-Forwarded-For", "10.0.0.8"),
+        ("X-Forwarded-Proto", "http"),
+        ("X-Request-Id", "mine"),
+    ]);
     let origin = Origin::of(&request, ip("10.0.0.9"), false, |peer| [ip("10.0.0.8"), ip("10.0.0.9")].contains(&peer));
     assert_eq!(origin.client, ip("1.2.3.4"));
     let text = sent(&mut request, "10.0.0.9", &["10.0.0.8", "10.0.0.9"]);
@@ -64,7 +82,16 @@ fn what_stands_before_an_unreadable_hop_is_not_believed() {
 #[test]
 fn hop_by_hop_fields_and_proxy_never_reach_a_backend() {
     let text = sent(
-        &mut head(&[("Connection", "keep-alive"), ("Keep-Alive", "x"), ("Proxy", "http://evil"), ("TE", "trailers"), ("Upgrade", "h2c"), ("HTTP2-Settings", "x"), ("Transfer-Encoding", "chunked"), ("Proxy-Authorization", "x")]),
+        &mut head(&[
+            ("Connection", "keep-alive"),
+            ("Keep-Alive", "x"),
+            ("Proxy", "http://evil"),
+            ("TE", "trailers"),
+            ("Upgrade", "h2c"),
+            ("HTTP2-Settings", "x"),
+            ("Transfer-Encoding", "chunked"),
+            ("Proxy-Authorization", "x"),
+        ]),
         "10.0.0.9",
         &[],
     );

@@ -125,7 +125,12 @@ async fn answer(
     into_response(reply, body, under_way)
 }
 
-fn read_head(core: &Core, parts: &http::request::Parts, incoming: &Incoming, head: &mut RequestHead) -> Result<(), HeadError> {
+fn read_head(
+    core: &Core,
+    parts: &http::request::Parts,
+    incoming: &Incoming,
+    head: &mut RequestHead,
+) -> Result<(), HeadError> {
     let limits = core.view().snapshot.server.limits;
     head.version = Version::Http2;
     head.method.push_str(parts.method.as_str());
@@ -171,7 +176,11 @@ fn read_host(head: &mut RequestHead) -> Result<(), HeadError> {
         head.authority = host;
     }
     head.fields.remove(Known::Host);
-    if is_authority(&head.authority) { Ok(()) } else { Err(HeadError::new(Code::InvalidHost, "the authority is not a host with an optional port")) }
+    if is_authority(&head.authority) {
+        Ok(())
+    } else {
+        Err(HeadError::new(Code::InvalidHost, "the authority is not a host with an optional port"))
+    }
 }
 
 fn into_response(mut reply: Reply, request_body: RequestBody, under_way: UnderWay) -> http::Response<ReplyBody> {

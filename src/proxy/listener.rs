@@ -79,7 +79,11 @@ pub(super) async fn accept(core: Rc<Core>, listener: std::net::TcpListener, serv
                 serve(stream, peer);
             }
             // The client left before it was accepted: the next one may be there already.
-            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+                ) => {}
             Err(error) => {
                 note_pause(&core, &mut pausing, &error.to_string());
                 tokio::time::sleep(PAUSE).await;

@@ -99,7 +99,9 @@ impl Record {
             let views = self.view.route_view(index, self.core.metrics());
             let mut series = &views.own;
             if let Some(chosen) = self.chosen {
-                if let (Some(decided), crate::snapshot::Target::Flagged { flag: definition, .. }) = (chosen.reason, &route.target) {
+                if let (Some(decided), crate::snapshot::Target::Flagged { flag: definition, .. }) =
+                    (chosen.reason, &route.target)
+                {
                     flag = definition.key.as_str();
                     variant = definition.variants()[chosen.variant].as_str();
                     reason = decided.as_str();

@@ -75,7 +75,9 @@ impl Reply {
 pub(crate) fn clean_backend_fields(fields: &mut Fields, keep_upgrade: bool) {
     fields.remove_if(|field| {
         (is_hop_by_hop(field.known) && !(keep_upgrade && field.known == Known::Upgrade))
-            || (field.known == Known::Other && field.name.len() > 9 && field.name.as_bytes()[..9].eq_ignore_ascii_case(b"x-figway-"))
+            || (field.known == Known::Other
+                && field.name.len() > 9
+                && field.name.as_bytes()[..9].eq_ignore_ascii_case(b"x-figway-"))
     });
 }
 
@@ -138,7 +140,8 @@ fn grpc_message(detail: &str) -> String {
 pub(crate) fn is_stream(request: &RequestHead, response: &ResponseHead) -> bool {
     request.is_grpc()
         || response.status == 101
-        || response.fields.get(Known::ContentType).is_some_and(|value| {
-            value.len() >= 17 && value[..17].eq_ignore_ascii_case(b"text/event-stream")
-        })
+        || response
+            .fields
+            .get(Known::ContentType)
+            .is_some_and(|value| value.len() >= 17 && value[..17].eq_ignore_ascii_case(b"text/event-stream"))
 }

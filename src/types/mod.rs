@@ -2,6 +2,8 @@
 
 pub mod fields;
 mod name;
+#[cfg(test)]
+pub(crate) mod property;
 
 pub use name::{BackendName, FlagKey, ProviderName, RouteName, VariantName};
 

@@ -125,9 +125,9 @@ impl Chunked {
                 return Err("too many chunk extensions");
             }
         }
-        let size = line[..digits].iter().fold(0u64, |sum, digit| {
-            sum << 4 | u64::from((*digit as char).to_digit(16).unwrap_or_default())
-        });
+        let size = line[..digits]
+            .iter()
+            .fold(0u64, |sum, digit| sum << 4 | u64::from((*digit as char).to_digit(16).unwrap_or_default()));
         if size > i64::MAX as u64 { Err("a chunk's size is too large") } else { Ok(size) }
     }
 }
@@ -159,7 +159,16 @@ fn trailers(section: &[u8]) -> Result<Option<Fields>, &'static str> {
         // RFC 9110, section 6.5.1: framing, routing and credentials have no place in a trailer.
         let known = Known::classify(header.name.as_bytes());
         let forbidden = crate::proxy::message::is_hop_by_hop(known)
-            || matches!(known, Known::ContentLength | Known::Host | Known::Authorization | Known::Cookie | Known::Trailer | Known::Expect | Known::ContentType);
+            || matches!(
+                known,
+                Known::ContentLength
+                    | Known::Host
+                    | Known::Authorization
+                    | Known::Cookie
+                    | Known::Trailer
+                    | Known::Expect
+                    | Known::ContentType
+            );
         if !forbidden {
             fields.push(header.name, header.value.trim_ascii());
         }

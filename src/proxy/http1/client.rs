@@ -239,7 +239,10 @@ impl Http1Exchange {
     }
 
     fn take_head(&mut self) -> Result<Option<Event>, ExchangeError> {
-        let end = self.scan.advance(&self.buffer, response_head::LIMITS).map_err(|_| ExchangeError::Invalid("its head is too large or not well-formed"))?;
+        let end = self
+            .scan
+            .advance(&self.buffer, response_head::LIMITS)
+            .map_err(|_| ExchangeError::Invalid("its head is too large or not well-formed"))?;
         let Some(end) = end else { return Ok(None) };
         let mut head = ResponseHead::default();
         let text = self.buffer.split_to(end);
@@ -247,11 +250,19 @@ impl Http1Exchange {
             response_head::parse(&text, self.scan.lines(), self.to_head, &mut head).map_err(ExchangeError::Invalid)?;
         self.scan = HeadScan::default();
         if head.status == 101 {
-            return if self.upgrade { Ok(Some(Event::Final(head))) } else { Err(ExchangeError::Invalid("it switches protocols unasked")) };
+            return if self.upgrade {
+                Ok(Some(Event::Final(head)))
+            } else {
+                Err(ExchangeError::Invalid("it switches protocols unasked"))
+            };
         }
         if head.status < 200 {
             self.interims += 1;
-            return if self.interims > INTERIM_LIMIT { Err(ExchangeError::Invalid("it sends interim answers without end")) } else { Ok(Some(Event::Interim(head))) };
+            return if self.interims > INTERIM_LIMIT {
+                Err(ExchangeError::Invalid("it sends interim answers without end"))
+            } else {
+                Ok(Some(Event::Interim(head)))
+            };
         }
         self.keep_alive = persistence.keep_alive;
         if let Some(seconds) = persistence.idle_seconds {
@@ -284,7 +295,12 @@ pub(crate) struct Http1ResponseBody {
 
 impl Http1ResponseBody {
     /// Reads the body that `head` announced; `None` if there is none and the connection is settled.
-    pub(crate) fn new(exchange: Box<Http1Exchange>, length: BodyLength, endpoint: Rc<Endpoint>, idle: Duration) -> Option<Box<Self>> {
+    pub(crate) fn new(
+        exchange: Box<Http1Exchange>,
+        length: BodyLength,
+        endpoint: Rc<Endpoint>,
+        idle: Duration,
+    ) -> Option<Box<Self>> {
         let reader = BodyReader::new(length);
         let mut body = Self { exchange: Some(exchange), reader, endpoint, stall: Deadline::default(), idle };
         if body.reader.is_done() {
@@ -346,7 +362,11 @@ impl Http1ResponseBody {
     /// The answer is over: the connection goes back to its pool if nothing is left on it.
     fn settle(&mut self) {
         let Some(mut exchange) = self.exchange.take() else { return };
-        if exchange.keep_alive && exchange.upload_is_done() && exchange.buffer.is_empty() && !matches!(exchange.upload, Upload::Broken) {
+        if exchange.keep_alive
+            && exchange.upload_is_done()
+            && exchange.buffer.is_empty()
+            && !matches!(exchange.upload, Upload::Broken)
+        {
             exchange.buffer = BytesMut::new();
             exchange.queue.release();
             exchange.reused = true;
@@ -354,4 +374,3 @@ impl Http1ResponseBody {
         }
     }
 }
-

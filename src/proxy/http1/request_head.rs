@@ -117,9 +117,9 @@ fn read_target(target: &str, limits: &Limits, head: &mut RequestHead) -> Result<
 
 /// Splits an absolute-form target into authority and the rest, `/` if there is none.
 fn split_absolute(target: &str) -> Result<(&str, &str), HeadError> {
-    let scheme_end = target.find("://").filter(|end| {
-        target[..*end].eq_ignore_ascii_case("http") || target[..*end].eq_ignore_ascii_case("https")
-    });
+    let scheme_end = target
+        .find("://")
+        .filter(|end| target[..*end].eq_ignore_ascii_case("http") || target[..*end].eq_ignore_ascii_case("https"));
     let Some(scheme_end) = scheme_end else {
         return Err(HeadError::malformed("the request target is neither a path nor an http URL"));
     };
@@ -142,7 +142,8 @@ pub(crate) fn store_target(target: &str, head: &mut RequestHead) -> Result<(), H
     if query.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'#') {
         return Err(HeadError::new(Code::InvalidPath, "the query holds a character that must be percent-encoded"));
     }
-    let normal = routing::normalise(path.as_bytes()).map_err(|error| HeadError::new(Code::InvalidPath, path_detail(error)))?;
+    let normal =
+        routing::normalise(path.as_bytes()).map_err(|error| HeadError::new(Code::InvalidPath, path_detail(error)))?;
     head.has_encoded_slash = normal.has_encoded_slash;
     head.target.push_str(&normal.path);
     head.path_end = head.target.len();
@@ -205,11 +206,34 @@ pub(crate) fn is_authority(text: &str) -> bool {
     };
     let port_ok = match port.strip_prefix(':') {
         None => port.is_empty(),
-        Some(digits) => digits.len() <= 5 && digits.bytes().all(|b| b.is_ascii_digit()) && (digits.is_empty() || digits.parse::<u16>().is_ok()),
+        Some(digits) => {
+            digits.len() <= 5
+                && digits.bytes().all(|b| b.is_ascii_digit())
+                && (digits.is_empty() || digits.parse::<u16>().is_ok())
+        }
     };
     let name_ok = !host.is_empty()
         && host.len() <= 255
-        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'='));
+        && host.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric()
+                || matches!(
+                    byte,
+                    b'-' | b'.'
+                        | b'_'
+                        | b'~'
+                        | b'%'
+                        | b'!'
+                        | b'$'
+                        | b'&'
+                        | b'\''
+                        | b'('
+                        | b')'
+                        | b'*'
+                        | b'+'
+                        | b';'
+                        | b'='
+                )
+        });
     port_ok && name_ok
 }
 
@@ -232,14 +256,22 @@ fn read_framing(head: &mut RequestHead) -> Result<(), HeadError> {
     let mut codings = fields.get_all(Known::TransferEncoding).flat_map(list_elements);
     let first = codings.next().unwrap_or_default();
     let more = codings.next();
-    if first.eq_ignore_ascii_case(b"chunked") && more.is_none() && fields.get_all(Known::TransferEncoding).count() == 1 {
+    if first.eq_ignore_ascii_case(b"chunked") && more.is_none() && fields.get_all(Known::TransferEncoding).count() == 1
+    {
         head.body = BodyLength::Unknown;
         return Ok(());
     }
     let codings: Vec<_> = fields.get_all(Known::TransferEncoding).flat_map(list_elements).collect();
     let chunked = codings.iter().filter(|coding| coding.eq_ignore_ascii_case(b"chunked")).count();
-    let known = |coding: &&&[u8]| ["gzip", "deflate", "compress", "x-gzip", "x-compress"].iter().any(|name| coding.eq_ignore_ascii_case(name.as_bytes()));
-    if chunked == 1 && codings.last().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked")) && codings[..codings.len() - 1].iter().all(|coding| known(&coding)) {
+    let known = |coding: &&&[u8]| {
+        ["gzip", "deflate", "compress", "x-gzip", "x-compress"]
+            .iter()
+            .any(|name| coding.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    if chunked == 1
+        && codings.last().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"))
+        && codings[..codings.len() - 1].iter().all(|coding| known(&coding))
+    {
         return Err(HeadError::new(Code::NotImplemented, "the only transfer coding the gateway takes is chunked"));
     }
     Err(HeadError::malformed("Transfer-Encoding is not exactly one \"chunked\""))
@@ -280,7 +312,8 @@ fn read_connection(head: &mut RequestHead) -> Result<(), HeadError> {
     if !named.is_empty() {
         head.fields.remove_if(|field| named.iter().any(|name| field.name.eq_ignore_ascii_case(name)));
     }
-    head.takes_trailers = head.fields.get_all(Known::Te).flat_map(list_elements).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+    head.takes_trailers =
+        head.fields.get_all(Known::Te).flat_map(list_elements).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
     if wants_upgrade && head.version == Version::Http11 && head.body == BodyLength::None {
         let mut protocols = head.fields.get_all(Known::Upgrade).flat_map(list_elements).peekable();
         head.upgrade = protocols.peek().is_some() && !protocols.any(|protocol| protocol.eq_ignore_ascii_case(b"h2c"));

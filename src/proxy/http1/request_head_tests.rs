@@ -50,7 +50,17 @@ fn framing_that_two_readers_may_take_differently_is_refused() {
 
 #[test]
 fn there_is_exactly_one_well_formed_host() {
-    for fields in ["X: y", "Host: a\r\nHost: a", "Host: a b", "Host: a@b", "Host: a/b", "Host:", "Host: [::1", "Host: a:99999", "Host: a:x"] {
+    for fields in [
+        "X: y",
+        "Host: a\r\nHost: a",
+        "Host: a b",
+        "Host: a@b",
+        "Host: a/b",
+        "Host:",
+        "Host: [::1",
+        "Host: a:99999",
+        "Host: a:x",
+    ] {
         assert_eq!(code(&format!("GET / HTTP/1.1\r\n{fields}\r\n\r\n")), Code::InvalidHost, "{fields}");
     }
     for host in ["a", "a.b:80", "[::1]:8080", "127.0.0.1", "a_b.c"] {
@@ -103,7 +113,8 @@ fn persistence_follows_the_version_and_connection() {
 #[test]
 fn upgrades_are_taken_as_asked_but_never_to_h2c() {
     let ask = |protocol: &str| {
-        let text = format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: {protocol}\r\n\r\n");
+        let text =
+            format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: {protocol}\r\n\r\n");
         read(&text).expect("valid").upgrade
     };
     assert!(ask("websocket"));
@@ -114,38 +125,43 @@ fn upgrades_are_taken_as_asked_but_never_to_h2c() {
 
 #[test]
 fn the_only_expectation_is_100_continue() {
-    let ask = |value: &str| read(&format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: {value}\r\n\r\n"));
+    let ask =
+        |value: &str| read(&format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: {value}\r\n\r\n"));
     assert!(ask("100-Continue").expect("valid").expects_continue);
     assert_eq!(ask("miracles").map(|head| head.close).expect_err("unknown").code, Code::ExpectationFailed);
     let head = read("POST / HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n").expect("valid");
     assert!(!head.expects_continue && !head.fields.may_have(Known::Expect));
 }
 
-proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..proptest::prelude::ProptestConfig::with_cases(fuzz_cases()) })]
+mod property {
+    use super::*;
 
-    #[test]
-    fn no_bytes_make_the_reader_panic(bytes: Vec<u8>) {
-        let mut scan = crate::proxy::http1::head_end::HeadScan::default();
-        let limits = Limits::default();
-        if let Ok(Some(end)) = scan.advance(&bytes, head_limits(&limits)) {
-            let _ = parse(&bytes[..end], scan.lines(), &limits, &mut RequestHead::default());
+    proptest::proptest! {
+        #![proptest_config(crate::types::property::config(512))]
+
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes: Vec<u8>) {
+            let mut scan = crate::proxy::http1::head_end::HeadScan::default();
+            let limits = Limits::default();
+            if let Ok(Some(end)) = scan.advance(&bytes, head_limits(&limits)) {
+                let _ = parse(&bytes[..end], scan.lines(), &limits, &mut RequestHead::default());
+            }
         }
-    }
 
-    #[test]
-    fn whatever_is_accepted_is_forwarded_as_one_message(target in "/[ -~]{0,40}", name in "[ -~]{1,12}", value in "[\\x00-\\xff]{0,20}") {
-        let text = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{name}: {value}\r\n\r\n");
-        let mut scan = crate::proxy::http1::head_end::HeadScan::default();
-        let limits = Limits::default();
-        let mut head = RequestHead::default();
-        if let Ok(Some(end)) = scan.advance(text.as_bytes(), head_limits(&limits))
-            && parse(&text.as_bytes()[..end], scan.lines(), &limits, &mut head).is_ok()
-        {
-            let mut out = Vec::new();
-            crate::proxy::http1::write::request_head(&mut out, &head);
-            let mut again = crate::proxy::http1::head_end::HeadScan::default();
-            proptest::prop_assert_eq!(again.advance(&out, head_limits(&limits)), Ok(Some(out.len())));
+        #[test]
+        fn whatever_is_accepted_is_forwarded_as_one_message(target in "/[ -~]{0,40}", name in "[ -~]{1,12}", value in "[\\x00-\\xff]{0,20}") {
+            let text = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{name}: {value}\r\n\r\n");
+            let mut scan = crate::proxy::http1::head_end::HeadScan::default();
+            let limits = Limits::default();
+            let mut head = RequestHead::default();
+            if let Ok(Some(end)) = scan.advance(text.as_bytes(), head_limits(&limits))
+                && parse(&text.as_bytes()[..end], scan.lines(), &limits, &mut head).is_ok()
+            {
+                let mut out = Vec::new();
+                crate::proxy::http1::write::request_head(&mut out, &head);
+                let mut again = crate::proxy::http1::head_end::HeadScan::default();
+                proptest::prop_assert_eq!(again.advance(&out, head_limits(&limits)), Ok(Some(out.len())));
+            }
         }
     }
 }

@@ -19,7 +19,12 @@ pub(crate) struct Persistence {
 }
 
 /// Reads a complete head into `head`. `to_head` is set for answers to HEAD.
-pub(crate) fn parse(bytes: &[u8], lines: usize, to_head: bool, head: &mut ResponseHead) -> Result<Persistence, &'static str> {
+pub(crate) fn parse(
+    bytes: &[u8],
+    lines: usize,
+    to_head: bool,
+    head: &mut ResponseHead,
+) -> Result<Persistence, &'static str> {
     head.fields.clear();
     head.reason.clear();
     let mut slots = smallvec::SmallVec::<[httparse::Header<'_>; 32]>::from_elem(httparse::EMPTY_HEADER, lines);
@@ -79,7 +84,8 @@ fn framing(head: &ResponseHead, http11: bool, to_head: bool) -> Result<BodyLengt
         if length.is_some() {
             return Err("it has both Content-Length and Transfer-Encoding");
         }
-        if !coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked")) || codings.next().is_some() || !http11 {
+        if !coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked")) || codings.next().is_some() || !http11
+        {
             return Err("its Transfer-Encoding is not exactly one \"chunked\"");
         }
     }
@@ -106,7 +112,8 @@ mod tests {
 
     #[test]
     fn reads_framing_and_persistence() {
-        let (head, persistence) = read("HTTP/1.1 200 Fine\r\nContent-Length: 3\r\nKeep-Alive: timeout=5, max=9\r\n\r\n").expect("valid");
+        let (head, persistence) =
+            read("HTTP/1.1 200 Fine\r\nContent-Length: 3\r\nKeep-Alive: timeout=5, max=9\r\n\r\n").expect("valid");
         assert_eq!((head.status, head.reason.as_str(), head.body), (200, "Fine", BodyLength::Exact(3)));
         assert_eq!(persistence, Persistence { keep_alive: true, idle_seconds: Some(5) });
         let (head, persistence) = read("HTTP/1.0 200 OK\r\n\r\n").expect("valid");
@@ -135,7 +142,8 @@ mod tests {
 
     #[test]
     fn drops_what_connection_names() {
-        let (head, _) = read("HTTP/1.1 204 No Content\r\nConnection: X-Internal\r\nx-internal: secret\r\n\r\n").expect("valid");
+        let (head, _) =
+            read("HTTP/1.1 204 No Content\r\nConnection: X-Internal\r\nx-internal: secret\r\n\r\n").expect("valid");
         assert_eq!(head.fields.find("x-internal"), None);
     }
 }

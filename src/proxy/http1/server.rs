@@ -11,6 +11,7 @@ use super::connection::{ClientIo, linger};
 use super::head_end::HeadScan;
 use super::request_head;
 use super::write::{self, Delimiter};
+use crate::problem::{Code, Problem};
 use crate::proxy::body::{BodyError, RequestBody};
 use crate::proxy::core::Core;
 use crate::proxy::deadline::Deadline;
@@ -20,7 +21,6 @@ use crate::proxy::record::Record;
 use crate::proxy::reply::Reply;
 use crate::proxy::tunnel;
 use crate::proxy::worker::{Peer, Registration};
-use crate::problem::{Code, Problem};
 use crate::types::fields::Fields;
 
 /// How long bytes that nobody wants are waited for after the last answer.
@@ -64,7 +64,8 @@ pub(crate) async fn serve(core: Rc<Core>, peer: Peer, io: Rc<RefCell<ClientIo>>,
         };
         let reply = match refused {
             Some(error) => {
-                let extra = if error.code == Code::MethodNotAllowed { vec![("allow", String::new())] } else { Vec::new() };
+                let extra =
+                    if error.code == Code::MethodNotAllowed { vec![("allow", String::new())] } else { Vec::new() };
                 Some(Reply::problem(record, &Problem::from(error), extra))
             }
             None => have_answered(&io, record, body.clone()).await,
@@ -114,13 +115,18 @@ async fn next_request(core: &Core, io: &Rc<RefCell<ClientIo>>, head: &mut Reques
             match io.poll_fill(cx) {
                 Poll::Ready(Ok(read)) if read > 0 => {}
                 Poll::Ready(_) if reading => {
-                    return Poll::Ready(Incoming::Refused(HeadError::malformed("the connection ended within the head")));
+                    return Poll::Ready(Incoming::Refused(HeadError::malformed(
+                        "the connection ended within the head",
+                    )));
                 }
                 Poll::Ready(_) => return Poll::Ready(Incoming::Closed),
                 Poll::Pending => {
                     ready!(deadline.poll(cx));
                     return Poll::Ready(if reading {
-                        Incoming::Refused(HeadError::new(Code::RequestTimeout, "the request's head did not arrive in time"))
+                        Incoming::Refused(HeadError::new(
+                            Code::RequestTimeout,
+                            "the request's head did not arrive in time",
+                        ))
                     } else {
                         Incoming::Closed
                     });
@@ -361,7 +367,11 @@ fn is_settled(body: &crate::proxy::body::ResponseBody) -> bool {
 }
 
 /// Hands both connections to the tunnel after a 101.
-async fn upgrade(io: &Rc<RefCell<ClientIo>>, mut reply: Reply, mut exchange: Box<super::client::Http1Exchange>) -> After {
+async fn upgrade(
+    io: &Rc<RefCell<ClientIo>>,
+    mut reply: Reply,
+    mut exchange: Box<super::client::Http1Exchange>,
+) -> After {
     write::response_head(io.borrow_mut().queue.gather(), &reply.head, Delimiter::Length, Some("Upgrade"));
     if std::future::poll_fn(|cx| io.borrow_mut().poll_flush(cx)).await.is_err() {
         return After::Drop;

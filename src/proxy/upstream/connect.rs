@@ -48,7 +48,8 @@ pub(crate) async fn resolve_connect(endpoint: &Rc<Endpoint>, timeout: Duration) 
         let tls = endpoint.tls.borrow().clone();
         let Some(tls) = tls else { return Ok(Stream::Plain(stream)) };
         let name = tls.sni.unwrap_or_else(|| endpoint.address.host.clone());
-        let name = ServerName::try_from(name).map_err(|error| ConnectError::Tls(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+        let name = ServerName::try_from(name)
+            .map_err(|error| ConnectError::Tls(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
         let mut config = (*tls.client.config).clone();
         config.alpn_protocols = match endpoint.protocol {
             Protocol::H2 => vec![b"h2".to_vec()],

@@ -46,12 +46,19 @@ impl H2Sender {
     }
 
     /// Sends a request and waits for the answer's head.
-    pub(crate) async fn send(&mut self, request: http::Request<RequestBody>) -> Result<http::Response<Incoming>, H2Error> {
+    pub(crate) async fn send(
+        &mut self,
+        request: http::Request<RequestBody>,
+    ) -> Result<http::Response<Incoming>, H2Error> {
         if self.sender.ready().await.is_err() {
             return Err(H2Error::Unsent);
         }
         self.sender.try_send_request(request).await.map_err(|mut error| {
-            if error.take_message().is_some() || is_refused(error.error()) { H2Error::Unsent } else { H2Error::Failed(error.into_error()) }
+            if error.take_message().is_some() || is_refused(error.error()) {
+                H2Error::Unsent
+            } else {
+                H2Error::Failed(error.into_error())
+            }
         })
     }
 }

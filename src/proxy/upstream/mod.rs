@@ -18,8 +18,8 @@ pub(crate) use connect::{ConnectError, resolve_connect};
 pub(crate) use endpoint::{Connection, Endpoint};
 pub(crate) use h2::{H2Error, LocalExecutor};
 
-use crate::resilience::balance::{self, AVOID_AFTER_FAILED_CONNECT, Load};
 use crate::resilience::RetryBudget;
+use crate::resilience::balance::{self, AVOID_AFTER_FAILED_CONNECT, Load};
 use crate::snapshot::Backend;
 use crate::telemetry::{CountGauge, Metrics, UpstreamSeries};
 
@@ -60,24 +60,37 @@ impl Drop for InFlight {
 
 impl Upstream {
     /// A backend of a new snapshot; takes over what `before` has that is still the same.
-    pub(crate) fn new(backend: &Arc<Backend>, before: Option<&Self>, counts: &InFlightCounts, metrics: &Metrics, cores: usize) -> Self {
+    pub(crate) fn new(
+        backend: &Arc<Backend>,
+        before: Option<&Self>,
+        counts: &InFlightCounts,
+        metrics: &Metrics,
+        cores: usize,
+    ) -> Self {
         let series = before.map_or_else(|| metrics.upstream(backend.name.as_str()), |before| before.series.clone());
         let endpoints = backend
             .endpoints
             .iter()
             .map(|address| {
-                let kept = before.and_then(|before| before.endpoints.iter().find(|endpoint| endpoint.is_same(address, backend)));
-                kept.map_or_else(|| Rc::new(Endpoint::new(address, backend, series.clone())), |kept| {
-                    kept.set_tls(backend.tls.clone());
-                    Rc::clone(kept)
-                })
+                let kept = before
+                    .and_then(|before| before.endpoints.iter().find(|endpoint| endpoint.is_same(address, backend)));
+                kept.map_or_else(
+                    || Rc::new(Endpoint::new(address, backend, series.clone())),
+                    |kept| {
+                        kept.set_tls(backend.tls.clone());
+                        Rc::clone(kept)
+                    },
+                )
             })
             .collect();
         Self {
             backend: Arc::clone(backend),
             endpoints,
             series,
-            budget: before.map_or_else(|| Rc::new(RefCell::new(RetryBudget::new(Instant::now(), cores))), |before| Rc::clone(&before.budget)),
+            budget: before.map_or_else(
+                || Rc::new(RefCell::new(RetryBudget::new(Instant::now(), cores))),
+                |before| Rc::clone(&before.budget),
+            ),
             in_flight: counts.of(backend.name.as_str()),
         }
     }
