@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::{Node, Position, ScalarKind, Value, parse};
+use crate::config::tests::cases;
 
 fn at(line: usize, column: usize) -> Position {
     Position { line, column }
@@ -134,7 +135,7 @@ fn deep_nesting_is_refused_quickly() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(256), rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn property_no_text_makes_the_reader_panic(text in "[-a-c0-9:{}\\[\\],#&*!|>'\"%@`$ \n\t?~<.]{0,200}") {
