@@ -114,7 +114,7 @@ impl<'a> Cursor<'a> {
 
     /// A truth value.
     pub(super) fn bool_of(&self, key: &str) -> Option<bool> {
-        self.text_of(key).map(|text| text.eq_ignore_ascii_case("true"))
+        self.text_of(key).map(|text| text == "true")
     }
 
     fn mapping(&self) -> &'a [Entry] {

@@ -1,11 +1,10 @@
 //! `payments`: the distributor's settings, and the internal routes that lead to it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::cursor::Cursor;
-use super::formats::{ANY, FILE, NAME, SLUG};
+use super::formats::{ANY, FILE, SLUG};
 use super::lowering::Lowering;
 use super::quote::{did_you_mean, quoted};
 use super::routes::{AUTH_MODE, Lowered, auth_mode, check_issuers};
@@ -15,12 +14,8 @@ use super::state::absolute;
 use super::targets::Targets;
 use super::tls::client_tls;
 use crate::payments::adapter::built_in;
-use crate::payments::{BaseUrl, Currency, OnUnknown, Provider, ProviderTimeouts, Settings};
+use crate::payments::{self, BaseUrl, Currency, OnUnknown, Provider, ProviderTimeouts, Settings};
 use crate::snapshot::{AuthMode, Route, Target, TimeoutOverrides};
-
-/// A charge with its metadata is far smaller; the distributor holds the body in memory.
-const MAX_BODY: u64 = 64 << 10;
-const LEDGER_PREFIX: &str = "embedded:";
 
 static PATH: Format = Format {
     name: "a path such as /api/v1/payments",
@@ -32,6 +27,9 @@ static BASE_URL: Format =
     Format { name: "a URL such as https://pay.example/v1", pattern: Some("^https?://"), check: base_url };
 static CURRENCY: Format =
     Format { name: "a currency code such as EUR", pattern: Some("^[A-Z]{3}$"), check: |text| currency(text).map(drop) };
+
+static METHOD: Format =
+    Format { name: "a payment method such as card", pattern: Some("^[a-z0-9_-]{1,32}$"), check: method };
 
 pub(super) static PAYMENTS: Section = section(
     "Payments, distributed over several providers.",
@@ -83,7 +81,7 @@ pub(super) static PROVIDER: Section = section(
             "what becomes of an attempt whose outcome is unknown: hold keeps it pending",
         ),
         default("currencies", list(&Shape::Text(&CURRENCY), 0), "[]", "currencies that it takes; empty: any"),
-        default("methods", list(&Shape::Text(&NAME), 0), "[]", "payment methods that it takes; empty: any"),
+        default("methods", list(&Shape::Text(&METHOD), 0), "[]", "payment methods that it takes; empty: any"),
     ],
 );
 
@@ -121,16 +119,22 @@ fn base_url(text: &str) -> Result<(), String> {
     BaseUrl::parse(text).map(drop).map_err(|error| error.to_string())
 }
 
+fn method(text: &str) -> Result<(), String> {
+    if payments::is_method(text) {
+        return Ok(());
+    }
+    Err(format!("{} is no payment method; use 1 to 32 of a-z, 0-9, _ and -, such as card", quoted(text)))
+}
+
 fn currency(text: &str) -> Result<Currency, String> {
     Currency::parse(text)
         .ok_or_else(|| format!("{} is no currency in use; write its ISO 4217 code, such as EUR", quoted(text)))
 }
 
-/// `payments.ledger` as text for comparison and for opening it: `embedded:` and an absolute path.
+/// `payments.ledger` as text: the absolute path of the embedded ledger.
 pub(super) fn ledger(root: &Cursor<'_>, sources: &Sources) -> Option<String> {
     let ledger = root.get("payments")?.get("ledger")?;
-    let path: PathBuf = absolute(sources.resolve(ledger.text_of("embedded")?));
-    Some(format!("{LEDGER_PREFIX}{}", path.display()))
+    Some(absolute(sources.resolve(ledger.text_of("embedded")?)).display().to_string())
 }
 
 /// The distributor's settings; `None` after a mistake.
@@ -222,7 +226,7 @@ pub(super) fn routes(payments: &Cursor<'_>, targets: &Targets<'_>, lowering: &mu
             target: Target::Payments,
             cors: None,
             allow_encoded_slash: false,
-            max_body: MAX_BODY,
+            max_body: payments::MAX_BODY as u64,
             retries: 0,
             timeouts: TimeoutOverrides::default(),
         },

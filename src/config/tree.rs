@@ -65,7 +65,8 @@ pub(super) struct Scalar {
     pub(super) kind: ScalarKind,
 }
 
-/// What a scalar is by YAML 1.2's core schema: `off`, `no` and `2027-03-31` are text.
+/// What a scalar is by YAML 1.2's core schema, with `true` and `false` in this spelling alone: `off`, `no` and
+/// `2027-03-31` are text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ScalarKind {
     /// Empty, `~` or `null`.
@@ -243,7 +244,7 @@ fn as_written<'a>(event: Event<'a>, span: &Span) -> Event<'a> {
 fn kind_of(plain: &str) -> ScalarKind {
     match plain {
         "" | "~" | "null" | "Null" | "NULL" => ScalarKind::Null,
-        "true" | "True" | "TRUE" | "false" | "False" | "FALSE" => ScalarKind::Bool,
+        "true" | "false" => ScalarKind::Bool,
         ".nan" | ".NaN" | ".NAN" => ScalarKind::Number,
         _ if is_number(plain) => ScalarKind::Number,
         _ => ScalarKind::Text,

@@ -123,11 +123,7 @@ pub(super) fn check_scalar(scalar: &Scalar, shape: &Shape) -> Result<(), String>
             Err(format!("{} is {is} where text is meant; put it in quotes: \"{text}\"", quoted(text)))
         }
         Shape::Text(format) => (format.check)(text),
-        Shape::Bool
-            if matches!(text, "true" | "True" | "TRUE" | "false" | "False" | "FALSE") && kind != ScalarKind::Text =>
-        {
-            Ok(())
-        }
+        Shape::Bool if matches!(text, "true" | "false") && kind != ScalarKind::Text => Ok(()),
         Shape::Bool => Err(format!("{} is neither true nor false; write one of them, without quotes", quoted(text))),
         Shape::Integer { .. } | Shape::Percent if kind == ScalarKind::Text => {
             Err(format!("{} is not a number; write {}", quoted(text), expected(shape)))

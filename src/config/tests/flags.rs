@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::super::report::Report;
-use super::Setup;
+use super::{Setup, cases};
 use crate::flags::{Attribute, Flag, Kind, Stage, StickyBy};
 use crate::snapshot::Diagnostic;
 
@@ -199,7 +199,7 @@ fn a_missing_flags_folder_is_an_error_and_an_empty_one_is_not() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, rng_seed: RngSeed::Fixed(11), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(256), rng_seed: RngSeed::Fixed(11), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn property_no_flag_file_makes_the_reader_panic(

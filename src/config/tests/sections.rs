@@ -333,7 +333,7 @@ fn payments_become_settings_and_two_routes() {
     assert_eq!(payments.providers[0].timeouts.connect, Duration::from_secs(2));
     assert_eq!(payments.providers[0].timeouts.response, Duration::from_secs(5));
     assert_eq!((payments.providers[0].currencies.len(), payments.providers[1].weight), (1, 30));
-    let ledger = format!("embedded:{}", setup.path().join("config/p.db").display());
+    let ledger = setup.path().join("config/p.db").display().to_string();
     assert_eq!(snapshot.startup.ledger, Some(ledger));
     for path in ["/pay", "/pay/1", "/pay/1/refund"] {
         let crate::routing::Lookup::Found { route, .. } = snapshot.table.lookup("", path, "POST") else {
@@ -342,11 +342,12 @@ fn payments_become_settings_and_two_routes() {
         assert!(matches!(snapshot.routes[route].target, crate::snapshot::Target::Payments), "{path}");
     }
     errors(
-        &text.replace("beta", "alpha").replace("/pay\n", "/pay/\n").replace("EUR", "eur"),
+        &text.replace("beta", "alpha").replace("/pay\n", "/pay/\n").replace("EUR", "eur").replace("[card]", "[Card]"),
         &[
             ("2:9 payments.path", "\"/pay/\" is not a plain path"),
             ("7:115 payments.providers[0].currencies[0]", "\"eur\" is no currency in use"),
             ("8:14 payments.providers[1].name", "\"alpha\": another provider has this name"),
+            ("8:100 payments.providers[1].methods[0]", "\"Card\" is no payment method"),
         ],
     );
     errors(&text.replace("70", "0").replace("30", "0"), &[("7:5 payments.providers", "all weights are 0")]);
