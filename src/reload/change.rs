@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::durable::{self, Mode};
 use super::edit::{self, EditError};
 use super::publisher::{Look, Publisher};
-use super::record::same_definition;
+use super::record::{same_definition, same_value};
 use super::seen;
 use super::writer::{Change, ChangeError, Changed, HistoryEntry};
 use crate::config::Overlay;
@@ -97,7 +97,7 @@ fn check_wish(change: &Change) -> Result<(), ChangeError> {
 fn difference(now: &Value, then: &Map<String, Value>) -> Map<String, Value> {
     let gone = now.as_object().into_iter().flat_map(Map::keys).filter(|key| !then.contains_key(*key));
     let gone = gone.map(|key| (key.clone(), Value::Null));
-    let differs = |(key, value): &(&String, &Value)| !now.get(key).is_some_and(|now| same_definition(now, value));
+    let differs = |(key, value): &(&String, &Value)| !now.get(key).is_some_and(|now| same_value(now, value));
     let back = then.iter().filter(differs).map(|(key, value)| (key.clone(), value.clone()));
     gone.chain(back).collect()
 }

@@ -53,8 +53,7 @@ impl Publisher {
         self.watch.arm(&self.folders);
         let retried = self.record.retry();
         self.report.disk(retried);
-        // Refused files are loaded again each time: what was missing may lie outside the files seen.
-        if look == Look::IfChanged && self.handle.status().success && self.seen.holds() {
+        if look == Look::IfChanged && self.difference().is_none() {
             return self.handle.status();
         }
         let mut loaded = load(self.loader.as_mut(), &self.config, &Overlay::default());
@@ -72,6 +71,18 @@ impl Publisher {
             }
         }
         self.handle.status()
+    }
+
+    /// What is on disk, if it is not what was loaded.
+    pub(super) fn difference(&mut self) -> Option<Seen> {
+        let now = self.seen.again();
+        (!self.is_current(&now)).then_some(now)
+    }
+
+    /// What is on disk is what was loaded. Refused files never are, so that they are loaded again each time: what was
+    /// missing may lie outside the files seen.
+    fn is_current(&self, now: &Seen) -> bool {
+        self.handle.status().success && *now == self.seen
     }
 
     /// What the files would be with some of them replaced; nothing is published.
@@ -195,4 +206,47 @@ fn sharp_drop(before: &FlagSet, after: &FlagSet) -> Option<String> {
 fn whole_file(file: &Path, severity: Severity, message: impl Into<String>) -> Diagnostic {
     let file = file.display().to_string();
     Diagnostic { severity, file, line: 0, column: 0, path: String::new(), message: message.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::{Flag, Kind, StickyBy};
+
+    fn flags(keys: &str) -> FlagSet {
+        let flag = |key: char| Flag {
+            key: key.to_string().into(),
+            kind: Kind::Switch { on: false },
+            description: None,
+            owner: None,
+            expires: None,
+            sticky_by: StickyBy::User,
+            salt: String::new(),
+            rules: Vec::new(),
+            killed: false,
+            file: "flags/a.yaml".into(),
+        };
+        let flags = keys.chars().map(|key| (FlagKey::from(key.to_string()), Arc::new(flag(key))));
+        FlagSet { flags: flags.collect(), stale: false }
+    }
+
+    #[test]
+    fn losing_many_flags_at_once_is_said_aloud() {
+        for (before, after) in [("abcdef", "abcd"), ("", "abc"), ("abcdefghij", "abcdefg"), ("abc", "abcd")] {
+            assert_eq!(sharp_drop(&flags(before), &flags(after)), None, "{before} → {after}");
+        }
+        let said = sharp_drop(&flags("abcdef"), &flags("efg")).expect("four of six");
+        assert_eq!(said, "4 of 6 flags are gone (a, b, c, …); if nobody meant that, a file was cut short");
+        let said = sharp_drop(&flags("abc"), &flags("")).expect("all");
+        assert!(said.starts_with("3 of 3 flags are gone (a, b, c);"), "{said}");
+    }
+
+    #[test]
+    fn a_loader_that_panics_is_a_refused_load() {
+        let mut loader = |_: &Overlay| -> Loaded { panic!("a defect") };
+        let config = Path::new("gateway.yaml");
+        let mut loaded = load(&mut loader, config, &Overlay::default());
+        let problems = snapshot_of(config, &mut loaded).expect_err("refused");
+        assert!(problems[0].to_string().starts_with("gateway.yaml: "), "{problems:?}");
+    }
 }

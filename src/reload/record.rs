@@ -161,9 +161,29 @@ impl Record {
     }
 }
 
-/// Compares as text: the order of a split's variants means something, and equality of maps ignores it.
+/// Two definitions say the same. Within a value order counts, as that of a split's variants does; equality of JSON
+/// ignores it.
 pub(super) fn same_definition(one: &Value, other: &Value) -> bool {
-    one.to_string() == other.to_string()
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            let same = |(key, value): (&String, &Value)| other.get(key).is_some_and(|other| same_value(value, other));
+            one.len() == other.len() && one.iter().all(same)
+        }
+        _ => same_value(one, other),
+    }
+}
+
+/// Equal in value and in order.
+pub(super) fn same_value(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(a, b)| a.0 == b.0 && same_value(a.1, b.1))
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same_value(one, other))
+        }
+        _ => one == other,
+    }
 }
 
 fn with_entry(mut flags: Definitions, entry: HistoryEntry) -> Definitions {
@@ -173,4 +193,27 @@ fn with_entry(mut flags: Definitions, entry: HistoryEntry) -> Definitions {
         flags.insert(entry.key, entry.after);
     }
     flags
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_order_of_keys_says_nothing_and_that_of_variants_does() {
+        let flag = json!({"kind": "split", "variants": {"plain": 1, "bold": 1}, "rules": [1, 2]});
+        let other_keys = json!({"rules": [1, 2], "variants": {"plain": 1, "bold": 1}, "kind": "split"});
+        assert!(same_definition(&flag, &other_keys));
+        for different in [
+            json!({"kind": "split", "variants": {"bold": 1, "plain": 1}, "rules": [1, 2]}),
+            json!({"kind": "split", "variants": {"plain": 1, "bold": 1}, "rules": [2, 1]}),
+            json!({"kind": "split", "variants": {"plain": 1, "bold": 1}}),
+            json!({"kind": "split", "variants": {"plain": 1, "bold": 1}, "rules": [1, 2], "owner": "x"}),
+            json!(null),
+        ] {
+            assert!(!same_definition(&flag, &different), "{different}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::loader::Loader;
 use super::publisher::{Look, Publisher};
@@ -20,8 +20,9 @@ use crate::types::Revision;
 const QUIET: Duration = Duration::from_millis(100);
 /// Whoever writes without a pause is not waited for any longer.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
-/// The bound on the effect of a change where no event comes (network file systems, some mounts).
-const RESCAN: Duration = Duration::from_secs(2);
+/// Together with the longest wait, a change takes effect within 2 s where no event comes (network file systems, some
+/// mounts).
+const RESCAN: Duration = Duration::from_millis(1_750);
 
 /// How changes are noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,14 +44,14 @@ pub struct Options {
     pub metrics: Arc<Metrics>,
     /// How changes are noticed.
     pub hints: Hints,
-    /// How often all files are compared with what was loaded (2 s).
+    /// How often all files are compared with what was loaded (1.75 s).
     pub rescan: Duration,
     /// The wall clock, for the history.
     pub clock: fn() -> Timestamp,
 }
 
 impl Options {
-    /// Events, a rescan every 2 s, the machine's clock.
+    /// Events, a rescan every 1.75 s, the machine's clock.
     #[must_use]
     pub fn new(config: PathBuf, loader: impl Loader, metrics: Arc<Metrics>) -> Self {
         let loader = Box::new(loader);
@@ -104,10 +105,23 @@ impl Reloader {
             tokio::select! {
                 () = &mut shutdown => return,
                 () = self.hints.notified() => self.settled().await,
-                _ = rescan.tick() => {}
+                _ = rescan.tick() => self.still().await,
             }
             // A look that panicked is told by the panic itself; the next one begins afresh.
             let _ = self.desk.work(|publisher| publisher.refresh(Look::IfChanged)).await;
+        }
+    }
+
+    /// Where no events come: waits until two looks see the same, lest a file be loaded that is half written.
+    async fn still(&self) {
+        let latest = Instant::now() + LONGEST_WAIT;
+        let mut before = None;
+        while let Ok(Some(now)) = self.desk.work(Publisher::difference).await {
+            if before.as_ref() == Some(&now) || Instant::now() + QUIET > latest {
+                return;
+            }
+            before = Some(now);
+            sleep(QUIET).await;
         }
     }
 

@@ -15,7 +15,7 @@ use crate::config::{Loaded, is_flag_file};
 const LARGEST: u64 = 1 << 20;
 
 /// Files by digest.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     files: BTreeMap<PathBuf, String>,
     folder: Option<PathBuf>,
@@ -32,10 +32,12 @@ impl Seen {
         Self { files: BTreeMap::from([(config.to_path_buf(), String::new())]), folder: None }
     }
 
-    /// The disk still holds what was seen, and no other flag file.
-    pub(super) fn holds(&self) -> bool {
+    /// The same files, and all flag files, as they are on disk now.
+    pub(super) fn again(&self) -> Self {
         let listed = self.folder.as_deref().map(list).unwrap_or_default();
-        self.flag_files().eq(&listed) && self.files.iter().all(|(path, digest)| sha256_of(path) == *digest)
+        let others = self.files.keys().filter(|path| path.parent() != self.folder.as_deref()).cloned();
+        let paths = others.chain(listed);
+        Self { files: paths.map(|path| (path.clone(), sha256_of(&path))).collect(), folder: self.folder.clone() }
     }
 
     /// The files of the flags folder, in the order of their names.

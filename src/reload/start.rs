@@ -52,12 +52,11 @@ fn lines(problems: &[Diagnostic]) -> String {
 /// Loads for the first time and publishes the first revision.
 pub(super) fn start(options: Options, hints: Arc<Notify>) -> Result<Publisher, StartError> {
     let Options { config, mut loader, metrics, clock, hints: from, .. } = options;
-    // Armed before the first load, so that no change falls between the two.
-    let mut watch = match from {
+    // Armed by the first look, which compares content too: no change falls between it and the load here.
+    let watch = match from {
         Hints::Events => Watch::new(hints),
         Hints::RescanOnly => Watch::off(),
     };
-    watch.arm(&Seen::of(&config).folders());
     let mut loaded = publisher::load(loader.as_mut(), &config, &Overlay::default());
     let first = publisher::snapshot_of(&config, &mut loaded);
     let folder = state_dir(&config, &loaded, first.as_ref().ok());

@@ -163,4 +163,29 @@ mod tests {
         watch.arm(&BTreeSet::new());
         assert!(watch.armed.is_empty());
     }
+
+    /// What the kernel watches for this process, as inode numbers.
+    fn watched_inodes() -> Vec<u64> {
+        let infos = std::fs::read_dir("/proc/self/fdinfo").expect("own descriptors");
+        let texts = infos.filter_map(|info| std::fs::read_to_string(info.ok()?.path()).ok());
+        let inode = |line: &str| u64::from_str_radix(line.split("ino:").nth(1)?.split(' ').next()?, 16).ok();
+        texts.flat_map(|text| text.lines().filter_map(inode).collect::<Vec<_>>()).collect()
+    }
+
+    #[test]
+    fn a_folder_that_was_swapped_for_another_is_let_go() {
+        let root = tempfile::tempdir().expect("folder");
+        let flags = root.path().join("flags");
+        std::fs::create_dir(&flags).expect("folder");
+        let mut watch = Watch::new(Arc::new(Notify::new()));
+        for round in 0..20 {
+            watch.arm(&BTreeSet::from([flags.clone()]));
+            let old = identity(&flags).expect("there").1;
+            assert!(watched_inodes().contains(&old), "round {round}");
+            std::fs::rename(&flags, root.path().join(round.to_string())).expect("moved away");
+            std::fs::create_dir(&flags).expect("another");
+            watch.arm(&BTreeSet::from([flags.clone()]));
+            assert!(!watched_inodes().contains(&old), "round {round}");
+        }
+    }
 }

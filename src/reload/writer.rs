@@ -141,7 +141,7 @@ impl FlagWriter {
     ) -> Result<Changed, ChangeError> {
         let outcome = self.desk.work(work).await;
         outcome.unwrap_or_else(|_| {
-            Err(ChangeError::Io("the gateway ended before the change did; look at the flag".into()))
+            Err(ChangeError::Io("the change did not come to its end; look at the flag and at the log".into()))
         })
     }
 }

@@ -156,6 +156,21 @@ async fn a_change_cut_off_by_a_crash_is_recorded_under_its_authors_name() {
     assert!(!site.path("data/flag-change.json").exists());
 }
 
+/// The crash falls between the line in the history and the last good copy.
+#[tokio::test]
+async fn a_change_that_is_in_the_history_is_not_recorded_again() {
+    let site = Site::new();
+    let gateway = site.start();
+    let (seen, copy) = (gateway.revision(), site.read("data/last-good.json"));
+    let revision = gateway.writer.clone().change(change("member-api", serde_json::json!({"percent": 20}), seen)).await;
+    let revision = revision.expect("changed").revision.0;
+    crash(gateway).await;
+    site.write("data/last-good.json", &copy);
+    let gateway = site.start();
+    assert!(gateway.revision() > revision);
+    assert_eq!(gateway.writer.history(&"member-api".into()).len(), 1);
+}
+
 /// The crash falls before the rename: what was announced never happened.
 #[tokio::test]
 async fn an_announced_change_that_was_not_made_is_forgotten() {

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::site::{BY_EVENT, MEMBER, Site, until};
+use crate::site::{BY_EVENT, MEMBER, REVIEWS, Site, until};
 
 #[tokio::test]
 async fn a_file_written_in_place_takes_effect() {
@@ -101,6 +101,34 @@ async fn without_events_the_rescan_compares_content() {
     gateway.says("member-api", "canary:9000", BY_EVENT).await;
 }
 
+/// Without events nothing tells that somebody is still writing, except that the content moves.
+#[tokio::test]
+async fn without_events_a_half_written_file_is_waited_for() {
+    let site = Site::new();
+    let banner = "banner: {kind: switch, state: on}\n";
+    site.write("flags/shop.yaml", &format!("{REVIEWS}{banner}"));
+    let gateway = site.start_rescanning(Duration::from_millis(10));
+    site.write("flags/shop.yaml", REVIEWS);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    site.write("flags/shop.yaml", &format!("{}{banner}", REVIEWS.replace("state: off", "state: on")));
+    gateway.says("reviews-offline", "on", BY_EVENT).await;
+    assert!(gateway.writer.history(&"banner".into()).is_empty(), "the banner was never gone");
+}
+
+/// A refused configuration may name folders that the one in effect does not.
+#[tokio::test]
+async fn the_mend_of_a_refused_configuration_is_noticed_where_it_is_made() {
+    let site = Site::new();
+    let gateway = site.start();
+    fs::create_dir(site.path("other")).expect("folder");
+    fs::create_dir(site.path("other/flags")).expect("folder");
+    let config = site.read("config/gateway.yaml").replace("../flags", "../other/flags");
+    site.write("config/gateway.yaml", &config);
+    gateway.refuses("member-api").await;
+    site.write("other/flags/member.yaml", &MEMBER.replace("10", "20"));
+    gateway.says("member-api", "canary:2000", BY_EVENT).await;
+}
+
 #[tokio::test]
 async fn a_touch_is_no_change() {
     let site = Site::new();
@@ -121,6 +149,7 @@ async fn fifty_quick_edits_are_one_or_a_few_reloads() {
     let revision = gateway.revision();
     for percent in 30..80 {
         site.write("flags/member.yaml", &MEMBER.replace("10", &percent.to_string()));
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     gateway.says("member-api", "canary:7900", BY_EVENT).await;
     assert!(gateway.revision() <= revision + 5, "{} revisions", gateway.revision() - revision);

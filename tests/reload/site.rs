@@ -18,25 +18,26 @@ use tokio::task::JoinHandle;
 use super::small_loader::{load, summary};
 
 /// With events, a change is in effect within a second.
-pub const BY_EVENT: Duration = Duration::from_secs(1);
+pub(crate) const BY_EVENT: Duration = Duration::from_secs(1);
 /// Longer than any test waits: a change seen with this rescan was seen by its event.
 const NEVER: Duration = Duration::from_secs(3600);
 
-pub const MEMBER: &str = "member-api:   # the members\n  kind: migration\n  stage: canary # careful\n  percent: 10\n";
-pub const REVIEWS: &str = "reviews-offline: {kind: switch, state: off} # of the shop\n";
+pub(crate) const MEMBER: &str =
+    "member-api:   # the members\n  kind: migration\n  stage: canary # careful\n  percent: 10\n";
+pub(crate) const REVIEWS: &str = "reviews-offline: {kind: switch, state: off} # of the shop\n";
 
 /// What somebody else does between a change's trial and its write; done once.
 type Meanwhile = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
 
 /// The files.
-pub struct Site {
+pub(crate) struct Site {
     root: TempDir,
     meanwhile: Meanwhile,
 }
 
 impl Site {
     /// A good configuration with two flag files, one of whose flags a route needs.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let site = Self { root: tempfile::tempdir().expect("folder"), meanwhile: Meanwhile::default() };
         std::fs::create_dir_all(site.path("config")).expect("folder");
         std::fs::create_dir_all(site.path("flags")).expect("folder");
@@ -46,47 +47,47 @@ impl Site {
         site
     }
 
-    pub fn path(&self, relative: &str) -> PathBuf {
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
         self.root.path().join(relative)
     }
 
-    pub fn write(&self, relative: &str, text: &str) {
+    pub(crate) fn write(&self, relative: &str, text: &str) {
         std::fs::write(self.path(relative), text).expect("write");
     }
 
-    pub fn read(&self, relative: &str) -> String {
+    pub(crate) fn read(&self, relative: &str) -> String {
         std::fs::read_to_string(self.path(relative)).expect("read")
     }
 
-    pub fn write_config(&self, listen: &str, more: &str) {
+    pub(crate) fn write_config(&self, listen: &str, more: &str) {
         let text = format!("{{listen: \"{listen}\", state: ../data, flags: ../flags, needs: [member-api]{more}}}\n");
         self.write("config/gateway.yaml", &text);
     }
 
     /// Writes beside the file and renames over it, as editors do.
-    pub fn rename_over(&self, relative: &str, text: &str) {
+    pub(crate) fn rename_over(&self, relative: &str, text: &str) {
         self.write("flags/.new", text);
         std::fs::rename(self.path("flags/.new"), self.path(relative)).expect("rename");
     }
 
     /// Has a file written by hand just after the next change was tried out, and before it is written.
-    pub fn meanwhile_write(&self, relative: &str, text: &str) {
+    pub(crate) fn meanwhile_write(&self, relative: &str, text: &str) {
         let (path, text) = (self.path(relative), text.to_owned());
         let write = move || std::fs::write(path, text).expect("write");
         *self.meanwhile.lock().expect("lock") = Some(Box::new(write));
     }
 
     /// A gateway that hears of changes by events only.
-    pub fn start(&self) -> Gateway {
+    pub(crate) fn start(&self) -> Gateway {
         self.try_start(Hints::Events, NEVER).expect("started")
     }
 
     /// A gateway that gets no events.
-    pub fn start_rescanning(&self, every: Duration) -> Gateway {
+    pub(crate) fn start_rescanning(&self, every: Duration) -> Gateway {
         self.try_start(Hints::RescanOnly, every).expect("started")
     }
 
-    pub fn try_start(&self, hints: Hints, rescan: Duration) -> Result<Gateway, StartError> {
+    pub(crate) fn try_start(&self, hints: Hints, rescan: Duration) -> Result<Gateway, StartError> {
         let config = self.path("config/gateway.yaml");
         let (loads, metrics) = (Arc::new(AtomicUsize::new(0)), Arc::new(Metrics::new()));
         let (path, count, meanwhile) = (config.clone(), Arc::clone(&loads), Arc::clone(&self.meanwhile));
@@ -105,7 +106,7 @@ impl Site {
     }
 
     /// A gateway with the loader of the real one, which hears of changes by events only.
-    pub fn start_real(&self) -> Gateway {
+    pub(crate) fn start_real(&self) -> Gateway {
         let config = self.path("config/gateway.yaml");
         let files = Files::new(&config, Arc::new(Kept::default()));
         let mut options = Options::new(config, files, Arc::new(Metrics::new()));
@@ -115,12 +116,12 @@ impl Site {
 }
 
 /// What follows the files.
-pub struct Gateway {
-    pub handle: Arc<SnapshotHandle>,
-    pub writer: Arc<FlagWriter>,
-    pub trigger: ReloadTrigger,
-    pub metrics: Arc<Metrics>,
-    pub loads: Arc<AtomicUsize>,
+pub(crate) struct Gateway {
+    pub(crate) handle: Arc<SnapshotHandle>,
+    pub(crate) writer: Arc<FlagWriter>,
+    pub(crate) trigger: ReloadTrigger,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) loads: Arc<AtomicUsize>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -136,40 +137,40 @@ impl Gateway {
     }
 
     /// What a flag says, e.g. `canary:1000`; empty if there is none.
-    pub fn flag(&self, key: &str) -> String {
+    pub(crate) fn flag(&self, key: &str) -> String {
         summary(&self.handle.load()).remove(key).unwrap_or_default()
     }
 
-    pub fn revision(&self) -> u64 {
+    pub(crate) fn revision(&self) -> u64 {
         self.handle.load().revision.0
     }
 
     /// The problems of the last reload as text.
-    pub fn problems(&self) -> String {
+    pub(crate) fn problems(&self) -> String {
         let status = self.handle.status();
         status.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 
     /// Waits until the flag says this.
-    pub async fn says(&self, key: &str, wanted: &str, within: Duration) {
+    pub(crate) async fn says(&self, key: &str, wanted: &str, within: Duration) {
         let seen = until(within, || self.flag(key) == wanted).await;
         assert!(seen, "{key} says {:?}, not {wanted:?}; problems: {}", self.flag(key), self.problems());
     }
 
     /// Waits until the files are refused for a reason that contains `what`.
-    pub async fn refuses(&self, what: &str) {
+    pub(crate) async fn refuses(&self, what: &str) {
         let refused = until(BY_EVENT, || !self.handle.status().success && self.problems().contains(what)).await;
         assert!(refused, "not refused for {what:?}: {}", self.problems());
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         drop(self.stop);
         self.task.await.expect("ended");
     }
 }
 
 /// Looks again and again until it holds; `false` if it did not in time.
-pub async fn until(within: Duration, holds: impl Fn() -> bool) -> bool {
+pub(crate) async fn until(within: Duration, holds: impl Fn() -> bool) -> bool {
     let latest = Instant::now() + within;
     while !holds() {
         if Instant::now() > latest {
@@ -181,14 +182,14 @@ pub async fn until(within: Duration, holds: impl Fn() -> bool) -> bool {
 }
 
 /// A wish of alice's.
-pub fn change(key: &str, changes: Value, seen: u64) -> Change {
+pub(crate) fn change(key: &str, changes: Value, seen: u64) -> Change {
     let Value::Object(changes) = changes else { panic!("changes are an object") };
     let (reason, actor) = ("a test".to_owned(), "alice".to_owned());
     Change { key: key.into(), changes, reason, actor, if_match: Revision(seen) }
 }
 
 /// The temporary files that a writer would leave behind if it failed to clean up.
-pub fn leftovers(folder: &Path) -> Vec<String> {
+pub(crate) fn leftovers(folder: &Path) -> Vec<String> {
     let names = std::fs::read_dir(folder).expect("folder").map(|entry| entry.expect("entry").file_name());
     names.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.starts_with('.')).collect()
 }

@@ -26,7 +26,7 @@ struct Reading<'a> {
     loaded: Loaded,
 }
 
-pub fn load(config: &Path, overlay: &Overlay) -> Loaded {
+pub(crate) fn load(config: &Path, overlay: &Overlay) -> Loaded {
     let loaded =
         Loaded { diagnostics: Vec::new(), snapshot: None, files: Vec::new(), flags_dir: None, state_dir: None };
     let mut reading = Reading { overlay, loaded };
@@ -182,7 +182,7 @@ fn snapshot(listen: std::net::SocketAddr, state_dir: PathBuf, flags: FlagSet, ha
 }
 
 /// The flags of a snapshot as `key=stage:percent` or `key=on|off`, for short comparisons.
-pub fn summary(snapshot: &Snapshot) -> BTreeMap<String, String> {
+pub(crate) fn summary(snapshot: &Snapshot) -> BTreeMap<String, String> {
     let say = |flag: &Flag| match (&flag.kind, flag.killed) {
         (_, true) => "killed".to_owned(),
         (Kind::Migration { stage, percent }, _) => format!("{}:{percent}", stage.as_str()),
