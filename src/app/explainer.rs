@@ -15,8 +15,11 @@ use crate::filters::{self, Answer, AuthMode, FilterRequest, Verdict};
 use crate::flags::{self, Decision, Flag};
 use crate::problem::{Code, Problem};
 use crate::routing::{NormalPath, normalise};
-use crate::snapshot::{Backend, Choice, Refusal, Route, Snapshot, SnapshotHandle};
+use crate::snapshot::{Backend, Choice, Refusal, RequestContext, Route, Snapshot, SnapshotHandle};
 use crate::types::fields::{Fields, Known};
+
+/// The address that a described request comes from: this machine.
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Explains by whatever snapshot is published.
 pub(crate) struct Published(pub(crate) Arc<SnapshotHandle>);
@@ -51,7 +54,7 @@ fn decide(snapshot: &Snapshot, request: &ExplainRequest, told: &mut Map<String, 
     told.insert("route".into(), json!({ "name": route.name, "path": route.path, "auth": auth_word(route.auth) }));
     let identity = run_filters(snapshot, request, route, &fields)?;
     told.insert("identity".into(), identity.as_deref().map_or(Value::Null, identity_json));
-    let context = Imagined { fields: &fields, identity: identity.as_deref() };
+    let context = RequestContext { fields: &fields, identity: identity.as_deref(), ip: CLIENT };
     Ok(match snapshot.choose(route, &context) {
         Choice::Payments => json!({ "kind": "payments", "why": "the payment distributor answers" }),
         Choice::Backend { backend, flag } => {
@@ -190,44 +193,5 @@ fn auth_word(auth: AuthMode) -> &'static str {
         AuthMode::Required => "required",
         AuthMode::Optional => "optional",
         AuthMode::None => "none",
-    }
-}
-
-/// What flags may look at, of a request that is only described. It comes from this machine.
-struct Imagined<'a> {
-    fields: &'a Fields,
-    identity: Option<&'a Identity>,
-}
-
-impl flags::Context for Imagined<'_> {
-    fn user(&self) -> Option<&str> {
-        self.identity.map(|identity| &*identity.subject)
-    }
-
-    fn claim(&self, name: &str, visit: &mut dyn FnMut(&str)) {
-        if let Some(value) = self.identity.and_then(|identity| identity.claims.get(name)) {
-            visit_texts(value, visit);
-        }
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.fields.find(name).and_then(|value| std::str::from_utf8(value).ok())
-    }
-
-    fn cookie(&self, name: &str) -> Option<&str> {
-        self.fields.cookie(name)
-    }
-
-    fn ip(&self) -> IpAddr {
-        IpAddr::V4(Ipv4Addr::LOCALHOST)
-    }
-}
-
-fn visit_texts(claim: &Value, visit: &mut dyn FnMut(&str)) {
-    match claim {
-        Value::String(text) => visit(text),
-        Value::Array(elements) => elements.iter().for_each(|element| visit_texts(element, visit)),
-        Value::Bool(_) | Value::Number(_) => visit(&claim.to_string()),
-        Value::Null | Value::Object(_) => {}
     }
 }
