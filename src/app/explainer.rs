@@ -40,7 +40,10 @@ pub(crate) fn explain(snapshot: &Snapshot, request: &ExplainRequest) -> Value {
         Err(answer) => answered(&answer),
     };
     told.insert("outcome".into(), outcome);
-    told.insert("revision".into(), json!(snapshot.revision));
+    // Files that were only read have no revision yet.
+    if snapshot.revision.0 > 0 {
+        told.insert("revision".into(), json!(snapshot.revision));
+    }
     Value::Object(told)
 }
 
@@ -53,7 +56,7 @@ fn decide(snapshot: &Snapshot, request: &ExplainRequest, told: &mut Map<String, 
     let route = find_route(snapshot, request, &path, &fields)?;
     told.insert("route".into(), json!({ "name": route.name, "path": route.path, "auth": auth_word(route.auth) }));
     let identity = run_filters(snapshot, request, route, &fields)?;
-    told.insert("identity".into(), identity.as_deref().map_or(Value::Null, identity_json));
+    told.insert("identity".into(), identity_json(identity.as_deref(), route, request));
     let context = RequestContext { fields: &fields, identity: identity.as_deref(), ip: CLIENT };
     Ok(match snapshot.choose(route, &context) {
         Choice::Payments => json!({ "kind": "payments", "why": "the payment distributor answers" }),
@@ -180,12 +183,22 @@ fn flag_json(flag: &Flag, decision: Decision, context: &dyn flags::Context, stal
     })
 }
 
-fn identity_json(identity: &Identity) -> Value {
-    json!({
-        "subject": &*identity.subject,
-        "issuer": (!identity.issuer.is_empty()).then_some(&*identity.issuer),
-        "claims": identity.claims,
-    })
+fn identity_json(identity: Option<&Identity>, route: &Route, request: &ExplainRequest) -> Value {
+    match identity {
+        Some(identity) if request.subject.is_some() => {
+            json!({ "subject": &*identity.subject, "why": "assumed, as asked; it has no claim but sub" })
+        }
+        Some(identity) => json!({
+            "subject": &*identity.subject,
+            "issuer": &*identity.issuer,
+            "claims": identity.claims,
+            "why": "the token is valid",
+        }),
+        None if route.auth == AuthMode::None => {
+            json!({ "subject": null, "why": "auth: none, so callers are not looked at" })
+        }
+        None => json!({ "subject": null, "why": "the request carries no token, and the route needs none" }),
+    }
 }
 
 fn auth_word(auth: AuthMode) -> &'static str {
@@ -195,3 +208,6 @@ fn auth_word(auth: AuthMode) -> &'static str {
         AuthMode::None => "none",
     }
 }
+
+#[cfg(test)]
+mod tests;
