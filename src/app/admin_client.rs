@@ -178,7 +178,9 @@ impl AdminClient {
     ) -> anyhow::Result<http::Response<hyper::body::Incoming>> {
         let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
         let port = self.authority.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
-        let stream = client::connect(host, port, self.tls.as_ref().map(|tls| (tls, host)), DEADLINE).await?;
+        let connected = client::connect(host, port, self.tls.as_ref().map(|tls| (tls, host)), DEADLINE).await;
+        // Its text tells the source already; a chain would tell it twice.
+        let stream = connected.map_err(|error| anyhow::Error::msg(error.to_string()))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         Ok(sender.send_request(request).await?)

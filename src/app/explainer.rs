@@ -15,8 +15,11 @@ use crate::filters::{self, Answer, AuthMode, FilterRequest, Verdict};
 use crate::flags::{self, Decision, Flag};
 use crate::problem::{Code, Problem};
 use crate::routing::{NormalPath, normalise};
-use crate::snapshot::{Backend, Choice, Refusal, Route, Snapshot, SnapshotHandle};
+use crate::snapshot::{Backend, Choice, Refusal, RequestContext, Route, Snapshot, SnapshotHandle};
 use crate::types::fields::{Fields, Known};
+
+/// The address that a described request comes from: this machine.
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Explains by whatever snapshot is published.
 pub(crate) struct Published(pub(crate) Arc<SnapshotHandle>);
@@ -37,7 +40,10 @@ pub(crate) fn explain(snapshot: &Snapshot, request: &ExplainRequest) -> Value {
         Err(answer) => answered(&answer),
     };
     told.insert("outcome".into(), outcome);
-    told.insert("revision".into(), json!(snapshot.revision));
+    // Files that were only read have no revision yet.
+    if snapshot.revision.0 > 0 {
+        told.insert("revision".into(), json!(snapshot.revision));
+    }
     Value::Object(told)
 }
 
@@ -50,8 +56,8 @@ fn decide(snapshot: &Snapshot, request: &ExplainRequest, told: &mut Map<String, 
     let route = find_route(snapshot, request, &path, &fields)?;
     told.insert("route".into(), json!({ "name": route.name, "path": route.path, "auth": auth_word(route.auth) }));
     let identity = run_filters(snapshot, request, route, &fields)?;
-    told.insert("identity".into(), identity.as_deref().map_or(Value::Null, identity_json));
-    let context = Imagined { fields: &fields, identity: identity.as_deref() };
+    told.insert("identity".into(), identity_json(identity.as_deref(), route, request));
+    let context = RequestContext { fields: &fields, identity: identity.as_deref(), ip: CLIENT };
     Ok(match snapshot.choose(route, &context) {
         Choice::Payments => json!({ "kind": "payments", "why": "the payment distributor answers" }),
         Choice::Backend { backend, flag } => {
@@ -177,12 +183,22 @@ fn flag_json(flag: &Flag, decision: Decision, context: &dyn flags::Context, stal
     })
 }
 
-fn identity_json(identity: &Identity) -> Value {
-    json!({
-        "subject": &*identity.subject,
-        "issuer": (!identity.issuer.is_empty()).then_some(&*identity.issuer),
-        "claims": identity.claims,
-    })
+fn identity_json(identity: Option<&Identity>, route: &Route, request: &ExplainRequest) -> Value {
+    match identity {
+        Some(identity) if request.subject.is_some() => {
+            json!({ "subject": &*identity.subject, "why": "assumed, as asked; it has no claim but sub" })
+        }
+        Some(identity) => json!({
+            "subject": &*identity.subject,
+            "issuer": &*identity.issuer,
+            "claims": identity.claims,
+            "why": "the token is valid",
+        }),
+        None if route.auth == AuthMode::None => {
+            json!({ "subject": null, "why": "auth: none, so callers are not looked at" })
+        }
+        None => json!({ "subject": null, "why": "the request carries no token, and the route needs none" }),
+    }
 }
 
 fn auth_word(auth: AuthMode) -> &'static str {
@@ -193,41 +209,5 @@ fn auth_word(auth: AuthMode) -> &'static str {
     }
 }
 
-/// What flags may look at, of a request that is only described. It comes from this machine.
-struct Imagined<'a> {
-    fields: &'a Fields,
-    identity: Option<&'a Identity>,
-}
-
-impl flags::Context for Imagined<'_> {
-    fn user(&self) -> Option<&str> {
-        self.identity.map(|identity| &*identity.subject)
-    }
-
-    fn claim(&self, name: &str, visit: &mut dyn FnMut(&str)) {
-        if let Some(value) = self.identity.and_then(|identity| identity.claims.get(name)) {
-            visit_texts(value, visit);
-        }
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.fields.find(name).and_then(|value| std::str::from_utf8(value).ok())
-    }
-
-    fn cookie(&self, name: &str) -> Option<&str> {
-        self.fields.cookie(name)
-    }
-
-    fn ip(&self) -> IpAddr {
-        IpAddr::V4(Ipv4Addr::LOCALHOST)
-    }
-}
-
-fn visit_texts(claim: &Value, visit: &mut dyn FnMut(&str)) {
-    match claim {
-        Value::String(text) => visit(text),
-        Value::Array(elements) => elements.iter().for_each(|element| visit_texts(element, visit)),
-        Value::Bool(_) | Value::Number(_) => visit(&claim.to_string()),
-        Value::Null | Value::Object(_) => {}
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -17,11 +17,11 @@ use figway::snapshot::{
 use figway::types::{FlagKey, Revision};
 use serde_json::{Value, json};
 
-pub const OPERATOR: &str = "operator-secret";
-pub const VIEWER: &str = "viewer-secret";
+pub(crate) const OPERATOR: &str = "operator-secret";
+pub(crate) const VIEWER: &str = "viewer-secret";
 
 /// Revision 12: a migration at `percent`, a switch and a split; one route that the migration directs.
-pub fn snapshot(revision: u64, percent: u16, anonymous: AnonymousAccess) -> Snapshot {
+pub(crate) fn snapshot(revision: u64, percent: u16, anonymous: AnonymousAccess) -> Snapshot {
     let flags = [migration(percent), switch(), split()].map(|flag| (flag.key.clone(), Arc::new(flag)));
     let backends = vec![backend("monolith", 7001), backend("member", 7002)];
     let flags = FlagSet { flags: flags.into(), stale: false };
@@ -137,7 +137,7 @@ fn tokens() -> Vec<AdminToken> {
 }
 
 /// A problem in the file that every test's gateway is said to come from.
-pub fn diagnostic(severity: Severity, message: &str) -> Diagnostic {
+pub(crate) fn diagnostic(severity: Severity, message: &str) -> Diagnostic {
     Diagnostic {
         severity,
         file: "config/gateway.yaml".into(),
@@ -149,10 +149,10 @@ pub fn diagnostic(severity: Severity, message: &str) -> Diagnostic {
 }
 
 /// Publishes what it is asked for as the next revision, unless told to fail.
-pub struct Changes {
-    pub handle: Arc<SnapshotHandle>,
-    pub made: Mutex<Vec<HistoryEntry>>,
-    pub failure: Mutex<Option<ChangeError>>,
+pub(crate) struct Changes {
+    pub(crate) handle: Arc<SnapshotHandle>,
+    pub(crate) made: Mutex<Vec<HistoryEntry>>,
+    pub(crate) failure: Mutex<Option<ChangeError>>,
 }
 
 impl Changes {
@@ -205,7 +205,7 @@ impl FlagChanges for Changes {
 }
 
 /// Repeats what it was asked.
-pub struct Echo;
+pub(crate) struct Echo;
 
 impl Explainer for Echo {
     fn explain(&self, request: &ExplainRequest) -> Value {
@@ -220,7 +220,7 @@ impl Explainer for Echo {
 }
 
 /// Knows one payment.
-pub struct OnePayment;
+pub(crate) struct OnePayment;
 
 impl PaymentRecords for OnePayment {
     fn list(&self, status: Option<String>, limit: usize) -> Future<Result<Value, Problem>> {

@@ -17,31 +17,31 @@ use tokio::task::JoinHandle;
 use super::fakes::{Changes, Echo, OnePayment, snapshot};
 
 /// Longest that any step of a test may take.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-pub struct Gateway {
-    pub address: SocketAddr,
-    pub handle: Arc<SnapshotHandle>,
-    pub changes: Arc<Changes>,
-    pub readiness: Arc<Readiness>,
-    pub stop: Option<oneshot::Sender<()>>,
-    pub server: JoinHandle<()>,
+pub(crate) struct Gateway {
+    pub(crate) address: SocketAddr,
+    pub(crate) handle: Arc<SnapshotHandle>,
+    pub(crate) changes: Arc<Changes>,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) stop: Option<oneshot::Sender<()>>,
+    pub(crate) server: JoinHandle<()>,
 }
 
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: String,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Gateway {
     /// Ready, at revision 12, anonymous callers may read.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(AnonymousAccess::Read, Limits::default()).await
     }
 
-    pub async fn with(anonymous: AnonymousAccess, limits: Limits) -> Self {
+    pub(crate) async fn with(anonymous: AnonymousAccess, limits: Limits) -> Self {
         let first = snapshot(12, 1_000, anonymous);
         let moment = Timestamp(1_795_291_200_000);
         let status = ReloadStatus {
@@ -74,19 +74,19 @@ impl Gateway {
         Self { address, handle, changes, readiness, stop: Some(stop), server }
     }
 
-    pub async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.expect("a connection")
     }
 
     /// Sends a head (and body) as it stands on a connection of its own and reads to the end.
-    pub async fn raw(&self, request: &str) -> Reply {
+    pub(crate) async fn raw(&self, request: &str) -> Reply {
         let mut stream = self.connect().await;
         stream.write_all(request.as_bytes()).await.expect("written");
         Reply::read(&mut stream).await
     }
 
     /// A request with a local Host and `connection: close`.
-    pub async fn send(&self, request_line: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    pub(crate) async fn send(&self, request_line: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let mut text = format!("{request_line} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
         for (name, value) in headers {
             text.push_str(&format!("{name}: {value}\r\n"));
@@ -97,12 +97,12 @@ impl Gateway {
         self.raw(&format!("{text}\r\n{body}")).await
     }
 
-    pub async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send(&format!("GET {path}"), &[], "").await
     }
 
     /// A JSON document from an operator.
-    pub async fn operate(&self, request_line: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    pub(crate) async fn operate(&self, request_line: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let authorization = format!("Bearer {}", super::fakes::OPERATOR);
         let mut all = vec![("authorization", authorization.as_str()), ("content-type", "application/json")];
         all.extend_from_slice(headers);
@@ -110,14 +110,14 @@ impl Gateway {
     }
 
     /// Ends the control plane and waits for it.
-    pub async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         drop(self.stop.take());
         tokio::time::timeout(PATIENCE, self.server).await.expect("it ends").expect("without a panic");
     }
 }
 
 impl Reply {
-    pub async fn read(stream: &mut TcpStream) -> Self {
+    pub(crate) async fn read(stream: &mut TcpStream) -> Self {
         let mut bytes = Vec::new();
         let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("an answer in time");
         if let Err(error) = read {
@@ -134,16 +134,16 @@ impl Reply {
         Self { status: status.expect("a status"), headers: headers.collect(), body: body.to_owned() }
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
     }
 
     /// That the answer is this problem, complete in every part; the document for more.
-    pub fn problem(&self, status: u16, code: &str) -> Value {
+    pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{}", self.body);
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
         assert_eq!(self.header("x-figway-error"), Some(code));
