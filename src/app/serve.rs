@@ -112,7 +112,15 @@ impl Gateway {
         })
         .context("server.listen")?;
         let trigger = reloader.trigger();
-        control.push(tokio::spawn(follow_access_log(reloader.published(), Arc::clone(&handle), access_log.clone())));
+        let follow = follow_access_log(reloader.published(), Arc::clone(&handle), access_log.clone());
+        let until = ended.clone();
+        // The sender of publications lives as long as anybody can ask for a reload, so its end can't be waited for.
+        control.push(tokio::spawn(async move {
+            tokio::select! {
+                () = follow => {}
+                () = told(until) => {}
+            }
+        }));
         control.push(tokio::spawn(reloader.run(told(ended))));
         Ok(Self { data_plane, admin_address, handle, trigger, readiness, access_log, ending, control })
     }
