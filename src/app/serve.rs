@@ -130,6 +130,11 @@ impl Gateway {
         self.data_plane.addresses()
     }
 
+    /// Where the control plane is served, if it is.
+    pub(crate) fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
     /// Serves until SIGTERM or SIGINT, reloading on SIGHUP; then drains.
     async fn run_until_told(self) -> anyhow::Result<()> {
         for address in self.addresses() {

@@ -63,12 +63,12 @@ async fn demonstrate(args: DemoArgs) -> anyhow::Result<()> {
 
     let key = SigningKey::from_text(workspace::SIGNING_KEY).context("the development key")?;
     let gateway = Gateway::start(serve::Options { config: workspace.config() }).await?;
-    let address = places.address(Part::Gateway);
+    let address = *gateway.addresses().first().context("the gateway serves nowhere")?;
     let run = format!("{:06x}", fastrand::u32(..1 << 24));
     let guide = Guide {
         figway: guide::command_name(),
         gateway: address,
-        admin: places.address(Part::Admin),
+        admin: gateway.admin_address().context("the sample configuration has a control plane")?,
         desk: desk.address(),
         flags: workspace.flags(),
         private: workspace.is_private(),
