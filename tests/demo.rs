@@ -44,7 +44,7 @@ impl Demo {
             .args(["demo", "--no-traffic", "--port", "0", "--admin-port", "0"])
             .current_dir(folder.path())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(folder.path().join("log")).expect("a file"))
             .spawn()
             .expect("the demo starts");
         let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
@@ -56,6 +56,12 @@ impl Demo {
             if is_last {
                 break;
             }
+        }
+        if guide.is_empty() {
+            panic!(
+                "the demo did not start: {}",
+                std::fs::read_to_string(folder.path().join("log")).unwrap_or_default()
+            );
         }
         // Whoever closes the pipe breaks the demo's last words.
         std::thread::spawn(move || lines.for_each(drop));
