@@ -237,7 +237,9 @@ fn commands_in_the_documentation_are_understood() {
     for page in pages() {
         for block in page.blocks().iter().filter(|block| matches!(block.info, "sh" | "console")) {
             for line in block.text.lines() {
-                let line = line.strip_prefix("$ ").unwrap_or(line).split(" #").next().unwrap_or_default().trim();
+                let typed = if block.info == "console" { line.strip_prefix("$ ") } else { Some(line) };
+                let line = typed.unwrap_or_default().split(" #").next().unwrap_or_default();
+                let line = line.split(" | ").next().unwrap_or_default().trim();
                 let words: Vec<&str> = line.split_whitespace().collect();
                 let complaint = match words.as_slice() {
                     ["make", target, ..] if !targets.contains(*target) => {

@@ -25,7 +25,7 @@ const CONTROL_THREADS: usize = 2;
 
 /// Runs the gateway until SIGTERM or SIGINT.
 pub(super) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    super::logging::start();
+    super::logging::start("info");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
