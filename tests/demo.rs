@@ -43,6 +43,8 @@ impl Demo {
         let mut process = Command::new(env!("CARGO_BIN_EXE_figway"))
             .args(["demo", "--no-traffic", "--port", "0", "--admin-port", "0"])
             .current_dir(folder.path())
+            // A demo that is killed can't take its private copy along; this folder ends with the test.
+            .env("TMPDIR", folder.path())
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(folder.path().join("log")).expect("a file"))
             .spawn()
