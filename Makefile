@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Arguments for the demo: make demo ARGS="--no-traffic --port 9000"
 ARGS ?=
 # Cases per property test in `make fuzz`; `make test` uses each test's own small bound.
-CASES ?= 200000
+CASES ?= 20000
 # Debian packages that `make bench` compares against and loads with.
 BENCH_PACKAGES := nginx haproxy wrk nghttp2-client python3 openssl
 
@@ -25,8 +25,8 @@ check: ## formatting, lints and the sample configuration
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) run --locked -- check --config config/gateway.yaml
 
-fuzz: ## the property tests at length: make fuzz CASES=1000000
-	PROPTEST_CASES=$(CASES) FIGWAY_FUZZ_CASES=$(CASES) $(CARGO) test --release --locked property -- --nocapture
+fuzz: ## the property tests at length, from new seeds: make fuzz CASES=1000000
+	FIGWAY_FUZZ_CASES=$(CASES) CARGO_PROFILE_TEST_OPT_LEVEL=2 $(CARGO) test --locked --lib
 
 build: ## the release binary, target/release/figway
 	$(CARGO) build --release --locked

@@ -193,26 +193,41 @@ fn yaml_examples_load_without_a_complaint() {
     hold(&violations);
 }
 
-/// Loads an example beside the files that examples may name: secrets, the development keys, an empty folder of flags.
+/// The least configuration that reads a folder of flags.
+const LEAST_CONFIG: &str = r#"
+server: {listen: ["127.0.0.1:0"]}
+flags: {dir: ../flags}
+backends: {monolith: {endpoints: ["127.0.0.1:1"]}}
+routes: [{name: all, path: "/{*rest}", auth: none, backend: monolith}]
+"#;
+
+/// Loads a configuration beside the files that examples may name: secrets, the development keys, the sample flags.
 fn complaints_about_config(text: &str) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let config = folder.path().join("config");
-    std::fs::create_dir_all(config.join("secrets")).expect("a folder");
-    std::fs::create_dir_all(folder.path().join("flags")).expect("a folder");
-    std::fs::write(config.join("secrets/alice"), "0123456789abcdef0123456789abcdef").expect("a secret");
-    std::fs::copy(root().join("config/dev/jwks.json"), config.join("jwks.json")).expect("a key set");
-    for file in std::fs::read_dir(root().join("flags")).expect("flags").map(|entry| entry.expect("an entry").path()) {
+    let flags = std::fs::read_dir(root().join("flags")).expect("flags").map(|entry| entry.expect("an entry").path());
+    std::fs::create_dir(folder.path().join("flags")).expect("a folder");
+    for file in flags {
         std::fs::copy(&file, folder.path().join("flags").join(file.file_name().expect("a name"))).expect("a copy");
     }
+    complaints_in(folder.path(), text)
+}
+
+fn complaints_about_flags(text: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::create_dir(folder.path().join("flags")).expect("a folder");
+    std::fs::write(folder.path().join("flags/example.yaml"), text).expect("a file of flags");
+    complaints_in(folder.path(), LEAST_CONFIG)
+}
+
+fn complaints_in(folder: &Path, text: &str) -> Vec<String> {
+    let config = folder.join("config");
+    std::fs::create_dir_all(config.join("secrets")).expect("a folder");
+    std::fs::write(config.join("secrets/alice"), "0123456789abcdef0123456789abcdef").expect("a secret");
+    std::fs::copy(root().join("config/dev/jwks.json"), config.join("jwks.json")).expect("a key set");
     let path = config.join("gateway.yaml");
     std::fs::write(&path, text).expect("a config file");
     let loaded = config::load(&path, &Kept::default());
     loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error).map(ToString::to_string).collect()
-}
-
-fn complaints_about_flags(text: &str) -> Vec<String> {
-    let found = config::parse_flags_text("flags/example.yaml", text);
-    found.err().unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -222,7 +237,9 @@ fn commands_in_the_documentation_are_understood() {
     for page in pages() {
         for block in page.blocks().iter().filter(|block| matches!(block.info, "sh" | "console")) {
             for line in block.text.lines() {
-                let line = line.strip_prefix("$ ").unwrap_or(line).split(" #").next().unwrap_or_default().trim();
+                let typed = if block.info == "console" { line.strip_prefix("$ ") } else { Some(line) };
+                let line = typed.unwrap_or_default().split(" #").next().unwrap_or_default();
+                let line = line.split(" | ").next().unwrap_or_default().trim();
                 let words: Vec<&str> = line.split_whitespace().collect();
                 let complaint = match words.as_slice() {
                     ["make", target, ..] if !targets.contains(*target) => {

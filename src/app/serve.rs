@@ -25,7 +25,7 @@ const CONTROL_THREADS: usize = 2;
 
 /// Runs the gateway until SIGTERM or SIGINT.
 pub(super) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    super::logging::start();
+    super::logging::start("info");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
@@ -112,11 +112,12 @@ impl Gateway {
         })
         .context("server.listen")?;
         let trigger = reloader.trigger();
-        let following = follow_access_log(reloader.published(), Arc::clone(&handle), access_log.clone());
+        let follow = follow_access_log(reloader.published(), Arc::clone(&handle), access_log.clone());
         let until = ended.clone();
+        // The sender of publications lives as long as anybody can ask for a reload, so its end can't be waited for.
         control.push(tokio::spawn(async move {
             tokio::select! {
-                () = following => {}
+                () = follow => {}
                 () = told(until) => {}
             }
         }));
@@ -127,6 +128,11 @@ impl Gateway {
     /// Where clients are served.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         self.data_plane.addresses()
+    }
+
+    /// Where the control plane is served, if it is.
+    pub(crate) fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
     }
 
     /// Serves until SIGTERM or SIGINT, reloading on SIGHUP; then drains.

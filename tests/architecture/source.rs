@@ -65,8 +65,8 @@ fn read(path: &Path) -> SourceFile {
 fn every_file_says_at_its_top_what_it_is_for() {
     let mut violations = Vec::new();
     for file in files_in("src").into_iter().chain(files_in("tests")) {
-        // `tests.rs` beside the code says it by its name.
-        if !file.text.starts_with("//! ") && !file.path.ends_with("/tests.rs") {
+        // Tests beside the code say it by their name.
+        if !file.text.starts_with("//! ") && !file.path.ends_with("tests.rs") {
             violations.push(format!("{}:1: begin with `//! ` and say what the file is for", file.path));
         }
     }

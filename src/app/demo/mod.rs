@@ -37,6 +37,8 @@ use crate::clock::Timestamp;
 /// Issuer and audience of the sample configuration.
 const ISSUER: &str = "https://auth.figway.test";
 const AUDIENCE: &str = "shop-api";
+/// What a flag change did is worth a line below the guide; a payment every three seconds is not.
+const LOG_LEVELS: &str = "error,figway::reload=info";
 /// A demo that runs over night still has good tokens in the morning.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How long the end may take. The traffic has ended before, and no load balancer needs to notice: there is nothing to
@@ -48,7 +50,7 @@ const END: Duration = Duration::from_secs(2);
 /// # Errors
 /// A wished port is taken, or the gateway can't start on the sample configuration as it is now.
 pub(crate) fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
-    super::logging::start();
+    super::logging::start(LOG_LEVELS);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(demonstrate(args))?;
     Ok(ExitCode::SUCCESS)
@@ -63,12 +65,12 @@ async fn demonstrate(args: DemoArgs) -> anyhow::Result<()> {
 
     let key = SigningKey::from_text(workspace::SIGNING_KEY).context("the development key")?;
     let gateway = Gateway::start(serve::Options { config: workspace.config() }).await?;
-    let address = places.address(Part::Gateway);
+    let address = *gateway.addresses().first().context("the gateway serves nowhere")?;
     let run = format!("{:06x}", fastrand::u32(..1 << 24));
     let guide = Guide {
         figway: guide::command_name(),
         gateway: address,
-        admin: places.address(Part::Admin),
+        admin: gateway.admin_address().context("the sample configuration has a control plane")?,
         desk: desk.address(),
         flags: workspace.flags(),
         private: workspace.is_private(),

@@ -15,6 +15,9 @@ const FILES: &[(&str, &str)] = &[
     ("config/gateway.yaml", include_str!("../../../config/gateway.yaml")),
     ("config/dev/jwks.json", include_str!("../../../config/dev/jwks.json")),
     ("config/dev/signing-key.pem", SIGNING_KEY),
+    ("flags/items.yaml", include_str!("../../../flags/items.yaml")),
+    ("flags/members.yaml", include_str!("../../../flags/members.yaml")),
+    ("flags/shop.yaml", include_str!("../../../flags/shop.yaml")),
 ];
 
 /// The sample configuration's main file.
