@@ -11,7 +11,6 @@
 mod admin;
 mod auth;
 mod backends;
-mod compare;
 mod cursor;
 mod digest;
 mod environment;
@@ -40,14 +39,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::auth::{Authenticator, JwksSource, KeyStore};
-use crate::flags::Flag;
 use crate::snapshot::{Diagnostic, Snapshot};
-use crate::types::FlagKey;
 
 pub use overlay::Overlay;
-pub use whole::is_flag_file;
-pub use compare::{gone_flags, restart_differences, sharp_drop};
-
 
 /// Long-lived state that a new snapshot is wired to, kept by name across reloads.
 #[derive(Debug, Default)]
@@ -70,10 +64,19 @@ pub struct Loaded {
     /// Every file that was asked for (config, flags, JWKS, certificates, secrets), with its bytes'
     /// SHA-256, empty if it could not be read; what the watcher looks at and the snapshot's hash is made of.
     pub files: Vec<(PathBuf, String)>,
-    /// The folder of the flag files, spelled as in `files`, as far as the config file could be read; watched for files to come.
+    /// The flags folder, spelled as in `files`, as soon as the config file says it.
     pub flags_dir: Option<PathBuf>,
-    /// `state.dir`, as far as the config file could be read, also when something else is wrong.
+    /// `state.dir`, as soon as the config file says it, also when something else is wrong.
     pub state_dir: Option<PathBuf>,
+}
+
+/// The name is that of a flag file; others in the flags folder are not looked at.
+///
+/// Hidden files are editors' and Kubernetes' own.
+#[must_use]
+pub fn is_flag_file(path: &Path) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    path.extension().is_some_and(|end| end == "yaml") && !hidden
 }
 
 /// Reads the config file and the flags folder, and compiles them.
@@ -86,24 +89,6 @@ pub fn load(config: &Path, kept: &Kept) -> Loaded {
 #[must_use]
 pub fn load_over(config: &Path, kept: &Kept, overlay: &Overlay) -> Loaded {
     whole::load(config, kept, overlay, &environment::process, crate::clock::Timestamp::now())
-}
-
-/// Reads the text of one flag file without touching the disk, as [`load`] would; `file` names it in messages.
-///
-/// # Errors
-/// Everything wrong with it.
-pub fn parse_flags_text(file: &str, text: &str) -> Result<Vec<(FlagKey, Flag)>, Vec<Diagnostic>> {
-    let file: Arc<str> = file.into();
-    let mut report = report::Report::default();
-    report.begin(&file);
-    if text.len() as u64 > sources::LARGEST {
-        report.error(&report::Spot::file(&file), sources::TOO_LARGE);
-    }
-    let found = flags::read(&file, text, &mut report);
-    if report.has_errors() {
-        return Err(report.finish());
-    }
-    Ok(found.flags.into_iter().map(|found| (found.flag.key.clone(), Arc::unwrap_or_clone(found.flag))).collect())
 }
 
 #[cfg(test)]

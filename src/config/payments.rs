@@ -177,6 +177,10 @@ fn at<'a>(payments: &Cursor<'a>, path: &str) -> Cursor<'a> {
 fn lower_provider(item: &Cursor<'_>, lowering: &mut Lowering<'_>) -> Option<Provider> {
     let base_url = item.read_of("base_url", BaseUrl::parse)?;
     let tls = if base_url.is_https() { Some(client_tls(None, item, lowering)?) } else { None };
+    let on_unknown = match item.text_of("on_unknown") {
+        Some("hold") | None => OnUnknown::Hold,
+        Some(_) => return None,
+    };
     let standard = ProviderTimeouts::default();
     let timeout = |key| item.get("timeouts").and_then(|timeouts| timeouts.duration_of(key));
     Some(Provider {
@@ -190,7 +194,7 @@ fn lower_provider(item: &Cursor<'_>, lowering: &mut Lowering<'_>) -> Option<Prov
             response: timeout("response").unwrap_or(standard.response),
         },
         quiesce: item.duration_of("quiesce").unwrap_or(Provider::QUIESCE),
-        on_unknown: OnUnknown::Hold,
+        on_unknown,
         currencies: item.items_of("currencies").iter().filter_map(|code| currency(code.text()?).ok()).collect(),
         methods: item.texts_of("methods"),
     })
@@ -214,7 +218,7 @@ pub(super) fn routes(payments: &Cursor<'_>, targets: &Targets<'_>, lowering: &mu
             methods: Vec::new(),
             host: None,
             auth,
-            filters: Vec::new(), // `whole` knows the authenticator
+            filters: targets.filters(auth, None),
             target: Target::Payments,
             cors: None,
             allow_encoded_slash: false,

@@ -154,9 +154,9 @@ fn lower_route(
         name: item.text_of("name")?.into(),
         path: path.text()?.to_owned(),
         methods: methods?,
+        filters: targets.filters(auth?, cors.as_ref()),
         host: item.text_of("host").map(str::to_ascii_lowercase),
         auth: auth?,
-        filters: Vec::new(), // `whole` knows the authenticator
         target,
         cors,
         allow_encoded_slash: item.bool_of("allow_encoded_slash").unwrap_or(false),

@@ -11,13 +11,12 @@ use super::digest::sha256;
 use super::tree::{Mistake, Position};
 
 /// Larger files are refused before they are parsed.
-pub(super) const LARGEST: u64 = 1 << 20;
-pub(super) const TOO_LARGE: &str = "the file is larger than 1 MiB; split it";
+const LARGEST: u64 = 1 << 20;
 
 /// The files read so far.
 #[derive(Debug)]
 pub(super) struct Sources {
-    /// Taken from memory instead of the disk.
+    /// What stands in for the disk.
     overlay: Overlay,
     /// Folder of the config file, to which all paths are relative.
     folder: PathBuf,
@@ -35,7 +34,7 @@ pub(super) struct File {
 }
 
 impl Sources {
-    /// For a config file at `config`, with some files taken from memory.
+    /// For a config file at `config`.
     pub(super) fn beside(config: &Path, overlay: Overlay) -> Self {
         let folder = config.parent().map(Path::to_path_buf).unwrap_or_default();
         Self { overlay, folder, read: HashMap::new(), order: Vec::new() }
@@ -46,23 +45,30 @@ impl Sources {
         self.folder.join(written)
     }
 
-    /// What is taken from memory.
-    pub(super) fn overlay(&self) -> &Overlay {
-        &self.overlay
-    }
-
     /// Reads a file, or remembers what it read before; the message does not name the file.
     pub(super) fn read(&mut self, path: &Path) -> Result<File, String> {
         if let Some(known) = self.read.get(path) {
             return known.clone();
         }
         let result = match self.overlay.content(path) {
-            Some(text) => Ok(File::in_memory(text)),
+            Some(text) => limited(text.as_bytes().to_vec(), false),
             None => read(path),
         };
         self.order.push(path.to_path_buf());
         self.read.insert(path.to_path_buf(), result.clone());
         result
+    }
+
+    /// The paths of a folder's entries, sorted.
+    pub(super) fn list(&self, folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+        let mut paths = match self.overlay.listing(folder) {
+            Some(paths) => paths,
+            None => {
+                std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?
+            }
+        };
+        paths.sort();
+        Ok(paths)
     }
 
     /// Every file that was asked for, in that order, with its digest; empty where it could not be read.
@@ -76,10 +82,6 @@ impl Sources {
 }
 
 impl File {
-    fn in_memory(text: &str) -> Self {
-        Self { bytes: text.as_bytes().into(), digest: sha256(text.as_bytes()), readable_by_all: false }
-    }
-
     /// The content as text.
     pub(super) fn text(&self) -> Result<&str, Mistake> {
         std::str::from_utf8(&self.bytes).map_err(|error| {
@@ -102,10 +104,13 @@ fn read(path: &Path) -> Result<File, String> {
     }
     let mut bytes = Vec::new();
     std::fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(say)?;
+    limited(bytes, metadata.permissions().mode() & 0o004 != 0)
+}
+
+fn limited(bytes: Vec<u8>, readable_by_all: bool) -> Result<File, String> {
     if bytes.len() as u64 > LARGEST {
-        return Err(TOO_LARGE.into());
+        return Err("the file is larger than 1 MiB; split it".into());
     }
-    let readable_by_all = metadata.permissions().mode() & 0o004 != 0;
     Ok(File { digest: sha256(&bytes), bytes: bytes.into(), readable_by_all })
 }
 
@@ -132,7 +137,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("a.yaml");
         std::fs::write(&path, "one").expect("write");
-        let mut sources = Sources::beside(&folder.path().join("gateway.yaml"), Overlay::default());
+        let overlay = Overlay::default();
+        let mut sources = Sources::beside(&folder.path().join("gateway.yaml"), overlay.clone());
         let first = sources.read(&path).expect("file");
         std::fs::write(&path, "two").expect("write");
         assert_eq!(sources.read(&path).expect("file").bytes, first.bytes);
@@ -140,9 +146,24 @@ mod tests {
     }
 
     #[test]
+    fn what_the_overlay_holds_stands_in_for_the_disk() {
+        let folder = tempfile::tempdir().expect("folder");
+        std::fs::write(folder.path().join("a.yaml"), "disk").expect("write");
+        let mut overlay = Overlay::default();
+        overlay.files.insert(folder.path().join("b.yaml"), "memory".into());
+        let mut sources = Sources::beside(&folder.path().join("gateway.yaml"), overlay.clone());
+        assert_eq!(&*sources.read(&folder.path().join("b.yaml")).expect("file").bytes, b"memory");
+        assert_eq!(sources.list(folder.path()).expect("list"), [folder.path().join("a.yaml")]);
+        let whole = Overlay { folders: [folder.path().to_path_buf()].into(), ..overlay };
+        let sources = Sources::beside(&folder.path().join("gateway.yaml"), whole);
+        assert_eq!(sources.list(folder.path()).expect("list"), [folder.path().join("b.yaml")]);
+    }
+
+    #[test]
     fn what_cannot_be_read_is_listed_without_a_digest() {
         let folder = tempfile::tempdir().expect("folder");
-        let mut sources = Sources::beside(&folder.path().join("gateway.yaml"), Overlay::default());
+        let overlay = Overlay::default();
+        let mut sources = Sources::beside(&folder.path().join("gateway.yaml"), overlay.clone());
         let missing = folder.path().join("none");
         assert!(sources.read(&missing).is_err());
         assert_eq!(sources.read(folder.path()).map(drop), Err("this is not a regular file".into()));
@@ -154,7 +175,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("large");
         std::fs::write(&path, vec![b' '; (1 << 20) + 1]).expect("write");
-        assert_eq!(read(&path).map(drop), Err(TOO_LARGE.into()));
+        assert_eq!(read(&path).map(drop), Err("the file is larger than 1 MiB; split it".into()));
     }
 
     #[test]

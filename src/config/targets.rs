@@ -6,6 +6,8 @@ use std::sync::Arc;
 use super::cursor::Cursor;
 use super::lowering::Lowering;
 use super::quote::{did_you_mean, listed, quoted};
+use crate::auth::Authenticator;
+use crate::filters::{self, AuthMode, Cors, Filter};
 use crate::flags::{Flag, FlagSet, Kind, Stage};
 use crate::snapshot::{Backend, Target};
 use crate::types::FlagKey;
@@ -20,8 +22,18 @@ pub(super) struct Targets<'a> {
     /// Keys in flag files that have mistakes of their own: naming one is no mistake of the route.
     pub(super) broken_flags: &'a BTreeSet<String>,
     pub(super) has_issuers: bool,
+    /// `None` if `auth` has mistakes; nothing is built from these routes then.
+    pub(super) authenticator: Option<Arc<Authenticator>>,
     /// Flags that some route names.
     pub(super) used: BTreeSet<FlagKey>,
+}
+
+impl Targets<'_> {
+    /// The request policies of a route.
+    pub(super) fn filters(&self, auth: AuthMode, cors: Option<&Cors>) -> Vec<Box<dyn Filter>> {
+        let chain = |authenticator| filters::chain(auth, authenticator, cors);
+        self.authenticator.as_ref().map(chain).unwrap_or_default()
+    }
 }
 
 /// The target of a route; `None` after a mistake, here or in what it names.

@@ -15,11 +15,10 @@ use super::sources::{Sources, shown};
 use super::targets::Targets;
 use super::tree::{Node, parse};
 use super::validate::validate;
-use super::{Kept, Loaded, Overlay, admin, auth, backends, digest, payments, routes, server, state};
+use super::{Kept, Loaded, Overlay, admin, auth, backends, digest, is_flag_file, payments, routes, server, state};
 use crate::clock::Timestamp;
-use crate::filters;
-use crate::flags::FlagSet;
-use crate::snapshot::{Diagnostic, Route, Severity, Snapshot, Startup};
+use crate::flags::{FlagSet, Kind};
+use crate::snapshot::{Diagnostic, Severity, Snapshot, Startup};
 use crate::types::{FlagKey, Revision};
 
 /// The config file.
@@ -47,7 +46,8 @@ pub(super) fn load(
     environment: Environment<'_>,
     now: Timestamp,
 ) -> Loaded {
-    let mut loading = Loading { sources: Sources::beside(config, overlay.clone()), report: Report::default(), kept, now };
+    let mut loading =
+        Loading { sources: Sources::beside(config, overlay.clone()), report: Report::default(), kept, now };
     let file: Arc<str> = config.display().to_string().into();
     loading.report.begin(&file);
     let root = loading.config(&file, config, environment);
@@ -93,7 +93,7 @@ impl Loading<'_> {
         let text = match &content {
             Ok(content) => content.text().map(str::to_owned),
             Err(reason) => {
-                self.report.error(&Spot::file(file), format!("{} can't be read: {reason}", quoted(&shown(path))));
+                self.report.error(&Spot::file(file), format!("can't be read: {reason}"));
                 return None;
             }
         };
@@ -110,7 +110,7 @@ impl Loading<'_> {
             Some(root) => expand(root, environment, &mut mistakes),
             None if readable => {
                 self.report
-                    .error(&Spot::file(file), "\"\": the file is empty; it needs at least server, backends and routes");
+                    .error(&Spot::file(file), "the file is empty; it needs at least server, backends and routes");
             }
             None => {}
         }
@@ -137,6 +137,7 @@ impl Loading<'_> {
             flags: &flags,
             broken_flags: &broken_flags,
             has_issuers: root.get("auth").is_some_and(|auth| !auth.items_of("issuers").is_empty()),
+            authenticator: auth.clone(),
             used: BTreeSet::new(),
         };
         let max_body = server.as_ref().map_or(0, |server| server.limits.body_bytes);
@@ -159,12 +160,6 @@ impl Loading<'_> {
         };
         let used = std::mem::take(&mut targets.used);
         self.flag_debts(&flags, &used, &places);
-        let auth = auth?;
-        let with_filters = |mut route: Route| {
-            route.filters = filters::chain(route.auth, &auth, route.cors.as_ref());
-            Arc::new(route)
-        };
-        let routes = lowered.into_iter().map(|lowered| with_filters(lowered.route)).collect();
         Some(Snapshot {
             revision: Revision::default(),
             hash: String::new(),
@@ -173,10 +168,10 @@ impl Loading<'_> {
             startup,
             server: server?,
             admin,
-            auth,
+            auth: auth?,
             flags,
             backends,
-            routes,
+            routes: lowered.into_iter().map(|lowered| Arc::new(lowered.route)).collect(),
             table: table?,
             payments: payments.map(Arc::new),
             warnings: Vec::new(),
@@ -214,31 +209,23 @@ impl Loading<'_> {
         (FlagSet { flags, stale: false }, broken, places)
     }
 
-    /// The folder's YAML files by name; hidden ones are editors' and Kubernetes' own.
+    /// The folder's flag files by name.
     fn flag_files(&mut self, root: &Cursor<'_>, folder: &Path) -> Vec<PathBuf> {
-        if let Some(paths) = self.sources.overlay().listing(folder) {
-            return paths;
+        let Some(dir) = root.get("flags").and_then(|flags| flags.get("dir")) else { return Vec::new() };
+        let paths = self.sources.list(folder).unwrap_or_else(|error| {
+            let message = format!(
+                "the flags folder {} can't be read: {error} (looked at {}); make it, it may be empty",
+                quoted(dir.text().unwrap_or_default()),
+                shown(folder)
+            );
+            self.report.error(&dir.spot(), message);
+            Vec::new()
+        });
+        for misnamed in paths.iter().filter(|path| path.extension().is_some_and(|end| end == "yml")) {
+            let message = format!("{} is not read: flag files end in .yaml; rename it", quoted(&shown(misnamed)));
+            self.report.warning(&dir.spot(), message);
         }
-        let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        match entries {
-            Ok(entries) => {
-                let mut paths: Vec<_> =
-                    entries.into_iter().map(|entry| entry.path()).filter(|path| is_flag_file(path) && !path.is_dir()).collect();
-                paths.sort();
-                paths
-            }
-            Err(error) => {
-                if let Some(dir) = root.get("flags").and_then(|flags| flags.get("dir")) {
-                    let written = quoted(dir.text().unwrap_or_default());
-                    let message = format!(
-                        "the flags folder {written} can't be read: {error} (looked at {}); make it, it may be empty",
-                        shown(folder)
-                    );
-                    self.report.error(&dir.spot(), message);
-                }
-                Vec::new()
-            }
-        }
+        paths.into_iter().filter(|path| is_flag_file(path)).collect()
     }
 
     fn flag_debts(&mut self, flags: &FlagSet, used: &BTreeSet<FlagKey>, places: &HashMap<FlagKey, Spot>) {
@@ -247,19 +234,11 @@ impl Loading<'_> {
             for debt in flag.debts(self.now) {
                 self.report.warning(place, debt.to_string());
             }
-            if !used.contains(key) {
-                let message =
-                    format!("no route names the flag {}; only OFREP clients can see it", quoted(key.as_str()));
+            // Switches and splits may be there for OFREP clients alone; a migration moves requests or nothing.
+            if matches!(flag.kind, Kind::Migration { .. }) && !used.contains(key) {
+                let message = format!("no route names the migration {}, so it moves nothing", quoted(key.as_str()));
                 self.report.warning(place, message);
             }
         }
     }
-}
-
-/// The name is that of a flag file; others in the flags folder are not looked at.
-#[must_use]
-pub fn is_flag_file(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-    yaml && !name.starts_with('.')
 }

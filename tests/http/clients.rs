@@ -85,7 +85,11 @@ fn garbage_is_answered_once_and_closed() {
 #[test]
 fn tls_on_the_plain_port_does_not_hang() {
     let backend = FakeBackend::echoing();
-    let gateway = TestGateway::before(&backend);
+    let gateway = TestGateway::builder()
+        .server("timeouts", "{header: 500ms}")
+        .backend("backend", &backend)
+        .open_route("backend")
+        .start();
     let mut client = gateway.client();
     let mut hello = b"\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03".to_vec();
     hello.resize(205, 0x2a);

@@ -24,4 +24,5 @@ mod paths;
 mod pool;
 mod process;
 mod reload;
+mod tls;
 mod upgrades;

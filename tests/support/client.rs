@@ -68,6 +68,7 @@ impl RawClient {
                 break head;
             }
             interim.push(head);
+            assert!(interim.len() < 10_000, "no end of interim answers");
         };
         let status = status_of(&head);
         if bodiless || matches!(status, 101 | 204 | 304) {

@@ -38,8 +38,7 @@ pub(crate) struct Builder {
     sections: BTreeMap<&'static str, String>,
     backends: Vec<String>,
     routes: Vec<String>,
-    flags: Vec<(&'static str, String)>,
-    jwks: Option<String>,
+    files: Vec<(String, String)>,
 }
 
 impl Builder {
@@ -72,17 +71,16 @@ impl Builder {
         self.route(&format!(r#"{{name: all, path: "/{{*rest}}", auth: none, backend: {backend}}}"#))
     }
 
-    /// Adds a flag file.
-    pub(crate) fn flags(mut self, file: &'static str, text: &str) -> Self {
-        self.flags.push((file, text.to_owned()));
+    /// Adds a file beside the configuration.
+    pub(crate) fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
         self
     }
 
     /// Trusts a mint's tokens; `sub` and `role` become `x-user-id` and `x-user-role`.
     pub(crate) fn auth(mut self, mint: &TokenMint) -> Self {
         self.sections.insert("auth", mint.auth_section());
-        self.jwks = Some(mint.jwks());
-        self
+        self.file("jwks.json", &mint.jwks())
     }
 
     fn text(&self, address: SocketAddr, admin: SocketAddr) -> String {
@@ -108,11 +106,8 @@ impl Builder {
         let folder = tempfile::tempdir().expect("a folder");
         let (address, admin) = (free_address(), free_address());
         fs::create_dir(folder.path().join("flags")).expect("a flags folder");
-        for (file, text) in &self.flags {
-            fs::write(folder.path().join("flags").join(file), text).expect("a flag file");
-        }
-        if let Some(jwks) = &self.jwks {
-            fs::write(folder.path().join("jwks.json"), jwks).expect("keys");
+        for (file, text) in &self.files {
+            fs::write(folder.path().join(file), text).expect("a file");
         }
         fs::write(folder.path().join("gateway.yaml"), self.text(address, admin)).expect("a configuration");
         let mut gateway = TestGateway { child: launch(folder.path()), folder, address, admin };

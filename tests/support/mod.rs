@@ -8,6 +8,7 @@ mod client;
 mod gateway;
 pub(crate) mod h2;
 mod message;
+pub(crate) mod tls;
 mod tokens;
 
 use std::time::{Duration, Instant};

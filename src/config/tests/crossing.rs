@@ -165,12 +165,12 @@ fn methods_are_known_and_written_once() {
 #[test]
 fn flags_that_nobody_needs_or_that_are_overdue_are_worth_a_look() {
     let route = "  - {name: a, path: /a, auth: none, flag: old-one, backends: {legacy: old, new: new}}\n";
-    let flags = "old-one: {kind: migration, stage: retired, expires: 2026-11-20, owner: team}\nlonely: {kind: switch, state: on}\n";
+    let flags = "old-one: {kind: migration, stage: retired, expires: 2026-11-20, owner: team}\nlonely: {kind: migration, stage: new}\nlamp: {kind: switch, state: on}\n";
     let setup = with_routes(route).file("flags/a.yaml", flags);
     setup.errors(&[]);
     setup.warnings(&[
         ("1:1 old-one", "expired on 2026-11-20 (ask team)"),
         ("1:1 old-one", "is finished"),
-        ("2:1 lonely", "no route names the flag \"lonely\""),
+        ("2:1 lonely", "no route names the migration \"lonely\""),
     ]);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use super::super::{Kept, digest};
+use super::super::{Kept, Overlay, digest};
 use super::{Setup, errors};
 
 const JWKS: &str =
@@ -63,6 +63,22 @@ fn every_file_is_listed_with_its_digest() {
     assert_eq!(setup.snapshot().hash, before);
     let setup = setup.file("flags/a.yaml", "# more\n");
     assert_ne!(setup.snapshot().hash, before);
+}
+
+#[test]
+fn an_overlay_is_loaded_instead_of_the_disk() {
+    let setup = Setup::new("flags: {dir: ../flags}\nstate: {dir: /var/lib/figway}\n")
+        .file("flags/a.yaml", "a: {kind: switch, state: off}\n");
+    let load = |overlay: &Overlay| setup.load_over(&Kept::default(), overlay);
+    let path = setup.path().join("config/../flags/a.yaml");
+    let changed =
+        Overlay { files: [(path.clone(), "a: {kind: switch, state: up}\n".to_owned())].into(), ..Overlay::default() };
+    let loaded = load(&changed);
+    assert!(loaded.snapshot.is_none() && loaded.diagnostics[0].message.contains("\"up\""));
+    assert_eq!(loaded.state_dir.as_deref(), Some(std::path::Path::new("/var/lib/figway")));
+    let folders = loaded.flags_dir.into_iter().collect();
+    let emptied = load(&Overlay { folders, ..Overlay::default() });
+    assert_eq!(emptied.snapshot.map(|snapshot| snapshot.flags.flags.len()), Some(0));
 }
 
 #[test]

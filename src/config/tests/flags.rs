@@ -3,18 +3,27 @@
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use super::super::parse_flags_text;
+use super::super::report::Report;
 use super::Setup;
 use crate::flags::{Attribute, Flag, Kind, Stage, StickyBy};
+use crate::snapshot::Diagnostic;
+
+fn read(file: &str, text: &str) -> Result<Vec<Flag>, Vec<Diagnostic>> {
+    let mut report = Report::default();
+    let found = super::super::flags::read(&file.into(), text, &mut report);
+    if report.has_errors() {
+        return Err(report.finish());
+    }
+    Ok(found.flags.iter().map(|found| Flag::clone(&found.flag)).collect())
+}
 
 fn flags(text: &str) -> Vec<Flag> {
-    let parsed = parse_flags_text("flags/a.yaml", text).unwrap_or_else(|found| panic!("{found:#?}"));
-    parsed.into_iter().map(|(_, flag)| flag).collect()
+    read("flags/a.yaml", text).unwrap_or_else(|found| panic!("{found:#?}"))
 }
 
 /// Expects exactly these errors, as they are printed after the file's name.
 fn check(text: &str, expected: &[&str]) {
-    let found = parse_flags_text("f", text).err().unwrap_or_default();
+    let found = read("f", text).err().unwrap_or_default();
     let found: Vec<_> = found.iter().map(ToString::to_string).collect();
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (found, expected) in found.iter().zip(expected) {
@@ -159,10 +168,10 @@ fn variables_are_not_replaced_in_flag_files() {
 #[test]
 fn flag_keys_are_unique_over_all_files() {
     let flag = "a: {kind: switch, state: off}\n";
-    let setup = Setup::new("flags: {dir: ../flags}\n").file("flags/1.yaml", flag).file("flags/2.yml", flag);
+    let setup = Setup::new("flags: {dir: ../flags}\n").file("flags/1.yaml", flag).file("flags/2.yaml", flag);
     setup.errors(&[("1:1 a", "flags/1.yaml:1 already")]);
     let files: Vec<_> = setup.load().diagnostics.iter().map(|one| one.file.clone()).collect();
-    assert!(files.last().is_some_and(|file| file.ends_with("flags/2.yml") && !file.contains("..")), "{files:?}");
+    assert!(files.last().is_some_and(|file| file.ends_with("flags/2.yaml") && !file.contains("..")), "{files:?}");
 }
 
 #[test]
@@ -175,6 +184,9 @@ fn only_visible_yaml_files_are_flag_files() {
         .file("flags/README.md", bad)
         .file("flags/sub/a.yaml", bad);
     setup.errors(&[]);
+    let setup = setup.file("flags/b.yml", bad);
+    setup.errors(&[]);
+    setup.warnings(&[("1:14 flags.dir", "b.yml\" is not read: flag files end in .yaml")]);
     assert_eq!(setup.load().flags_dir, Some(setup.path().join("config/../flags")));
 }
 
@@ -200,7 +212,7 @@ proptest! {
             0..40,
         )
     ) {
-        if let Err(found) = parse_flags_text("f", &words.concat()) {
+        if let Err(found) = read("f", &words.concat()) {
             prop_assert!(!found.is_empty());
             for one in found {
                 prop_assert!(one.line > 0 && one.column > 0, "{one}");

@@ -8,7 +8,7 @@ mod sections;
 use std::path::Path;
 
 use super::environment::Variable;
-use super::{Kept, Loaded, whole};
+use super::{Kept, Loaded, Overlay, whole};
 use crate::clock::Timestamp;
 use crate::snapshot::{Diagnostic, Severity, Snapshot};
 
@@ -57,12 +57,16 @@ impl Setup {
     }
 
     pub(super) fn load_with(&self, kept: &Kept) -> Loaded {
+        self.load_over(kept, &Overlay::default())
+    }
+
+    pub(super) fn load_over(&self, kept: &Kept, overlay: &Overlay) -> Loaded {
         let environment = |name: &str| match name {
             "PORT" => Variable::Set("9000".into()),
             _ => Variable::Unset,
         };
         let now = Timestamp::parse("2026-11-21T00:00:00Z").expect("a moment");
-        whole::load(&self.path().join("config/gateway.yaml"), kept, &environment, now)
+        whole::load(&self.path().join("config/gateway.yaml"), kept, overlay, &environment, now)
     }
 
     pub(super) fn load(&self) -> Loaded {
@@ -94,7 +98,10 @@ impl Setup {
             assert_eq!(place, expected_place, "{message}");
             assert!(message.contains(part), "{place} | {message}\nlacks {part:?}");
             assert!(
-                message.contains('"') || message.contains("missing") || message.contains("all weights"),
+                place.is_empty()
+                    || message.contains('"')
+                    || message.contains("missing")
+                    || message.contains("all weights"),
                 "quotes nothing: {message}"
             );
         }
