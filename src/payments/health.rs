@@ -89,6 +89,16 @@ impl Health {
 }
 
 impl Permit {
+    /// Tells the breaker that the call begins now.
+    pub(super) fn begin(&self) {
+        let now = self.health.now();
+        if let Some(ticket) = self.ticket
+            && let Some(watched) = self.health.breakers().get_mut(&self.provider)
+        {
+            watched.breaker.begin(now, ticket);
+        }
+    }
+
     /// Tells the breaker how the call ended.
     pub(super) fn end(mut self, verdict: &Verdict) {
         let ended = match verdict {

@@ -102,7 +102,7 @@ pub enum Ended {
     Neutral,
 }
 
-/// An admitted call; handed back to [`Breaker::end`].
+/// An admitted call; handed back to [`Breaker::begin`] and [`Breaker::end`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket(u64);
 
@@ -120,7 +120,7 @@ pub struct Breaker {
     phase: Phase,
     /// Outcomes while closed: when, and whether it failed.
     outcomes: VecDeque<(Duration, bool)>,
-    /// Calls under way, oldest first.
+    /// Admitted calls; those that began stand in the order in which they did.
     calls: VecDeque<Call>,
     latency: Latency,
     next_ticket: u64,
@@ -131,7 +131,8 @@ pub struct Breaker {
 #[derive(Debug, Clone, Copy)]
 struct Call {
     ticket: u64,
-    since: Duration,
+    /// When it began; `None` while the caller still prepares it.
+    since: Option<Duration>,
     /// It was judged before it ended, so that its end counts no more.
     judged: bool,
     probe: bool,
@@ -198,18 +199,25 @@ impl Breaker {
         };
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.calls.push_back(Call { ticket, since: now, judged: false, probe });
+        self.calls.push_back(Call { ticket, since: None, judged: false, probe });
         Ok(Ticket(ticket))
+    }
+
+    /// Takes notice that an admitted call begins now: its latency counts from here, so that what the
+    /// caller does before it (a durable write) is not held against the partner.
+    pub fn begin(&mut self, now: Duration, ticket: Ticket) {
+        if let Some(mut call) = self.take(ticket) {
+            call.since = Some(now);
+            self.calls.push_back(call);
+        }
     }
 
     /// Takes notice that a call ended.
     pub fn end(&mut self, now: Duration, ticket: Ticket, ended: Ended) {
         self.step(now);
-        let Some(place) = self.calls.iter().position(|call| call.ticket == ticket.0) else { return };
-        let Some(call) = self.calls.remove(place) else { return };
-        let took = now.saturating_sub(call.since);
-        if ended == Ended::Good {
-            self.latency.learn(took);
+        let Some(call) = self.take(ticket) else { return };
+        if let (Ended::Good, Some(since)) = (ended, call.since) {
+            self.latency.learn(now.saturating_sub(since));
         }
         if call.judged || ended == Ended::Neutral {
             return;
@@ -219,8 +227,7 @@ impl Breaker {
 
     /// Takes an admission back: the call was never made.
     pub fn withdraw(&mut self, ticket: Ticket) {
-        let Some(place) = self.calls.iter().position(|call| call.ticket == ticket.0) else { return };
-        let withdrawn = self.calls.remove(place);
+        let withdrawn = self.take(ticket);
         if let (Some(Call { probe: true, .. }), Phase::HalfOpen { last_probe, .. }) = (withdrawn, &mut self.phase) {
             *last_probe = None;
         }
@@ -233,12 +240,18 @@ impl Breaker {
         usual.max(self.rules.overdue_at_least).min(self.rules.overdue_at_most)
     }
 
+    fn take(&mut self, ticket: Ticket) -> Option<Call> {
+        let place = self.calls.iter().position(|call| call.ticket == ticket.0)?;
+        self.calls.remove(place)
+    }
+
     /// Lets time pass: finds overdue calls, ends the open time.
     fn step(&mut self, now: Duration) {
         let limit = self.overdue_after();
         let mut overdue = Vec::new();
         for call in &mut self.calls {
-            if now.saturating_sub(call.since) < limit {
+            let Some(since) = call.since else { continue };
+            if now.saturating_sub(since) < limit {
                 break;
             }
             if !call.judged {

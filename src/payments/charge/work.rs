@@ -225,6 +225,7 @@ impl Work {
             token: &self.asked.request.token,
             metadata: &self.asked.request.metadata,
         };
+        permit.begin();
         let (verdict, detail) = call_provider(&self.distributor, &provider, &charge, self.deadline).await;
         let took = begun.elapsed();
         self.at_providers += took;

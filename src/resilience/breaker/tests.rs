@@ -10,8 +10,13 @@ fn breaker() -> Breaker {
 }
 
 fn call(breaker: &mut Breaker, now: Duration, took: Duration, ended: Ended) {
-    let ticket = breaker.admit(now, Need::Usual).expect("admitted");
+    let ticket = begin(breaker, now).expect("admitted");
     breaker.end(now + took, ticket, ended);
+}
+
+/// Admits a call and begins it at once.
+fn begin(breaker: &mut Breaker, now: Duration) -> Result<Ticket, Refused> {
+    breaker.admit(now, Need::Usual).inspect(|ticket| breaker.begin(now, *ticket))
 }
 
 /// Opens a breaker; the moment at which it did.
@@ -26,7 +31,7 @@ fn open(breaker: &mut Breaker, mut now: Duration) -> Duration {
 /// Sends one call each `every` from `from` until it is refused; none ever ends. How many, and when.
 fn black_hole(breaker: &mut Breaker, from: Duration, every: Duration) -> (u32, Duration) {
     let (mut now, mut lost) = (from, 0);
-    while breaker.admit(now, Need::Usual).is_ok() {
+    while begin(breaker, now).is_ok() {
         lost += 1;
         now += every;
         assert!(lost < 10_000, "never opens");
@@ -82,7 +87,7 @@ fn a_partner_that_is_always_slow_is_not_taken_for_dead() {
         call(&mut breaker, SECOND * 3 * index, MS * 2500, Ended::Good);
     }
     let start = SECOND * 60;
-    let tickets: Vec<_> = (0..40).map(|index| breaker.admit(start + MS * 50 * index, Need::Usual)).collect();
+    let tickets: Vec<_> = (0..40).map(|index| begin(&mut breaker, start + MS * 50 * index)).collect();
     assert!(tickets.iter().all(Result::is_ok));
     assert!(breaker.overdue_after() > MS * 2500);
 }
@@ -95,11 +100,24 @@ fn answers_that_come_much_too_late_count_as_failures() {
     }
     // All at once, so that nothing can be learnt from the first ones in time.
     let start = SECOND * 10;
-    let tickets: Vec<_> = (0..10).map(|_| breaker.admit(start, Need::Usual).expect("closed")).collect();
+    let tickets: Vec<_> = (0..10).map(|_| begin(&mut breaker, start).expect("closed")).collect();
     for ticket in tickets {
         breaker.end(start + SECOND * 2, ticket, Ended::Good);
     }
     assert_eq!(breaker.state(start + SECOND * 2), BreakerState::Open);
+}
+
+#[test]
+fn what_the_caller_does_before_a_call_is_not_held_against_the_partner() {
+    let mut breaker = breaker();
+    let tickets: Vec<_> = (0..20).map(|_| breaker.admit(Duration::ZERO, Need::Usual).expect("closed")).collect();
+    assert_eq!(breaker.state(SECOND * 9), BreakerState::Closed);
+    for ticket in tickets {
+        breaker.begin(SECOND * 9, ticket);
+        breaker.end(SECOND * 9 + MS * 50, ticket, Ended::Good);
+    }
+    assert_eq!(breaker.state(SECOND * 10), BreakerState::Closed);
+    assert_eq!(breaker.overdue_after(), SECOND);
 }
 
 #[test]
@@ -176,7 +194,7 @@ fn each_failed_probe_doubles_the_open_time_up_to_a_minute() {
 fn a_probe_that_is_swallowed_opens_it_before_the_timeout() {
     let mut breaker = breaker();
     let start = open(&mut breaker, Duration::ZERO) + SECOND * 5;
-    let _probe = breaker.admit(start, Need::Usual).expect("a probe");
+    begin(&mut breaker, start).expect("a probe");
     assert_eq!(breaker.state(start + MS * 1600), BreakerState::Open);
 }
 
@@ -227,6 +245,9 @@ proptest! {
                 if let Ok(ticket) = breaker.admit(now, need) {
                     prop_assert_ne!(before, BreakerState::Open);
                     prop_assert!(before == BreakerState::Closed || probes == 0);
+                    if pick.index(3) > 0 {
+                        breaker.begin(now, ticket);
+                    }
                     out.push((ticket, before));
                 }
             } else if !out.is_empty() {
