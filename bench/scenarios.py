@@ -216,9 +216,12 @@ def _keep_loading(setup, gateway, stop, outcomes):
 
 
 def _reload_badly_and_well(gateway, number):
-    """The success metric falls with the bad one and rises with the good one; SIGHUP spares the watcher's pause."""
+    """The success metric falls with the bad one and rises with the good one; SIGHUP spares the watcher's pause.
+
+    The flag goes all the way to and fro, so that the pools of both backends are full long before the first look.
+    """
     extra = f"{_route(number)}\n"
-    for value, percent, routes in ((0, "a-lot", ""), (1, number % 101, "")) if number % 2 else (
+    for value, percent, routes in ((0, "a-lot", ""), (1, 100 * (number % 4 == 1), "")) if number % 2 else (
         (0, 10, extra + extra),
         (1, 10, extra),
     ):
