@@ -1,7 +1,7 @@
 //! Reload against real files: how changes are noticed, what is published, what is refused, what is recorded.
 //!
-//! The loader is a small one of these tests' own ([`site`]), so that what is shown here holds for any
-//! configuration language; `config`'s own tests show what it accepts.
+//! The loader is a small one of these tests' own ([`small_loader`]), so that what is shown here holds for any
+//! configuration language; [`with_config`] runs the same with the real one.
 
 #[path = "reload/changes.rs"]
 mod changes;
@@ -17,3 +17,5 @@ mod publishing;
 mod site;
 #[path = "reload/small_loader.rs"]
 mod small_loader;
+#[path = "reload/with_config.rs"]
+mod with_config;

@@ -50,10 +50,10 @@ fn table() -> Vec<Operation> {
     ]
 }
 
-/// Every path with a method that it takes, as the OpenAPI document must list them.
+/// Every path with a method that it takes and the role that it needs, as the OpenAPI document must list them.
 #[must_use]
-pub fn operations() -> Vec<(&'static str, Method)> {
-    table().into_iter().map(|operation| (operation.path, operation.method)).collect()
+pub fn operations() -> Vec<(&'static str, Method, Option<Role>)> {
+    table().into_iter().map(|operation| (operation.path, operation.method, operation.needs)).collect()
 }
 
 /// The control plane as a service. Requests carry their connection's [`Ends`] as an extension.

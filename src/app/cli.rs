@@ -62,6 +62,8 @@ pub(crate) enum Command {
     /// Look at the payments of a running gateway.
     #[command(subcommand)]
     Payments(PaymentsCommand),
+    /// Say whether a running gateway takes traffic; for health checks.
+    Health(HealthArgs),
     /// Sign a development token with a key from a file.
     Token(TokenArgs),
     /// Print the JSON Schema of a kind of file.
@@ -237,6 +239,12 @@ pub(crate) struct RaisingArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct MigrationsArgs {
+    #[command(flatten)]
+    pub(crate) gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HealthArgs {
     #[command(flatten)]
     pub(crate) gateway: GatewayArgs,
 }

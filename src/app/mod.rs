@@ -33,6 +33,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Check(args) => commands::check::run(&args),
+        Command::Health(args) => commands::health::run(&args),
         Command::Token(args) => commands::token::run(&args),
         Command::Schema(args) => commands::schema::run(&args),
         Command::Explain(args) => commands::explain::run(args),

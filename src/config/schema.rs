@@ -1,4 +1,7 @@
 //! JSON Schema (2020-12) of every file, printed from the same tables that validate them.
+//!
+//! For editors: it says what a schema can say well. Ranges of durations, names that must exist and the
+//! like are left to `check`.
 
 use serde_json::{Map, Value, json};
 
@@ -8,105 +11,150 @@ use super::shape::{Presence, Section, Shape};
 use super::whole::CONFIG;
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
-/// `${NAME}` may stand for a value of any type.
+/// `${NAME}` may stand for a value of any type, in the config file.
 const VARIABLE: &str = "\\$\\{.+\\}";
+
+/// Whether the file's values are expanded from the environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Variables {
+    Expanded,
+    Plain,
+}
 
 /// The config file.
 #[must_use]
 pub fn config() -> Value {
-    document("Figway config file", &CONFIG)
+    document("Figway config file", &CONFIG, Variables::Expanded)
 }
 
 /// A flag file.
 #[must_use]
 pub fn flags() -> Value {
-    document("Figway flag file", &FLAG_FILE)
+    document("Figway flag file", &FLAG_FILE, Variables::Plain)
 }
 
 /// One entry of `payments.providers`.
 #[must_use]
 pub fn provider() -> Value {
-    document("Figway payment provider", &Shape::Section(&PROVIDER))
+    document("Figway payment provider", &Shape::Section(&PROVIDER), Variables::Expanded)
 }
 
-fn document(title: &str, shape: &Shape) -> Value {
+fn document(title: &str, shape: &Shape, variables: Variables) -> Value {
     let mut document = Map::new();
     document.insert("$schema".into(), DIALECT.into());
     document.insert("title".into(), title.into());
-    if let Value::Object(body) = schema(shape) {
+    if let Value::Object(body) = variables.schema(shape) {
         document.extend(body);
     }
     document.into()
 }
 
-fn schema(shape: &Shape) -> Value {
-    match shape {
-        Shape::Text(format) => match format.pattern {
-            Some(pattern) => {
-                json!({"type": "string", "description": format.name, "pattern": format!("{pattern}|{VARIABLE}")})
+impl Variables {
+    fn schema(self, shape: &Shape) -> Value {
+        match shape {
+            Shape::Text(format) => match format.pattern {
+                Some(pattern) => self.text(pattern, format.name),
+                None => json!({"type": "string", "description": format.name}),
+            },
+            Shape::Scalar => json!({"type": ["string", "number", "boolean"]}),
+            Shape::Bool => self.or(json!({"type": "boolean"})),
+            Shape::Integer { min, max } => self.or(json!({"type": "integer", "minimum": min, "maximum": max})),
+            Shape::Percent => self.or(json!({"type": "number", "minimum": 0, "maximum": 100})),
+            Shape::Duration { .. } => self.text("^[0-9]+ *(ms|s|m|h|d)$", "a duration such as 250ms, 2s or 5m"),
+            Shape::Size { .. } => self.text("^[0-9]+ *(B|KiB|MiB|GiB)$", "a size such as 64KiB or 10MiB"),
+            Shape::Choice { options, .. } => self.or(json!({"enum": options})),
+            Shape::List { of, min } => json!({"type": "array", "items": self.schema(of), "minItems": min}),
+            Shape::Section(section) => self.section(section, None),
+            Shape::Table { keys, values, min } => {
+                let names = keys.pattern.map_or(json!(true), |pattern| json!({"pattern": pattern}));
+                let values = self.schema(values);
+                json!({"type": "object", "propertyNames": names, "additionalProperties": values, "minProperties": min})
             }
-            None => json!({"type": "string", "description": format.name}),
-        },
-        Shape::Scalar => json!({"type": ["string", "number", "boolean"]}),
-        Shape::Bool => or_variable(json!({"type": "boolean"})),
-        Shape::Integer { min, max } => or_variable(json!({"type": "integer", "minimum": min, "maximum": max})),
-        Shape::Percent => or_variable(json!({"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.01})),
-        Shape::Duration { .. } => json!({"type": "string", "pattern": format!("^[0-9]+ *(ms|s|m|h|d)$|{VARIABLE}")}),
-        Shape::Size { .. } => json!({"type": "string", "pattern": format!("^[0-9]+ *(B|KiB|MiB|GiB)$|{VARIABLE}")}),
-        Shape::Choice { options, .. } => json!({"anyOf": [{"enum": options}, variable()]}),
-        Shape::List { of, min } => json!({"type": "array", "items": schema(of), "minItems": min}),
-        Shape::Section(section) => section_schema(section, None),
-        Shape::Table { keys, values, min } => {
-            let names = keys.pattern.map(|pattern| json!({"pattern": pattern})).unwrap_or(json!(true));
-            json!({"type": "object", "propertyNames": names, "additionalProperties": schema(values), "minProperties": min})
-        }
-        Shape::Tagged { tag, doc, variants } => {
-            let variants: Vec<_> =
-                variants.iter().map(|(name, section)| section_schema(section, Some((tag, name)))).collect();
-            json!({"description": doc, "oneOf": variants})
-        }
-        Shape::AnyOf(shapes) => json!({"anyOf": shapes.iter().map(schema).collect::<Vec<_>>()}),
-    }
-}
-
-fn variable() -> Value {
-    json!({"type": "string", "pattern": VARIABLE})
-}
-
-fn or_variable(typed: Value) -> Value {
-    json!({"anyOf": [typed, variable()]})
-}
-
-fn section_schema(section: &Section, tag: Option<(&str, &str)>) -> Value {
-    let mut properties = Map::new();
-    let mut required = Vec::new();
-    for field in section.fields {
-        let mut property = match tag {
-            Some((key, name)) if key == field.key => json!({"const": name}),
-            _ => schema(&field.shape),
-        };
-        let doc = match field.presence {
-            Presence::Required => {
-                required.push(field.key);
-                field.doc.to_owned()
+            Shape::Tagged { tag, doc, variants } => {
+                let variants = variants.iter().map(|(name, section)| self.section(section, Some((tag, name))));
+                json!({"description": doc, "oneOf": variants.collect::<Vec<_>>()})
             }
-            Presence::Optional => field.doc.to_owned(),
-            // As it would be written, which is not always JSON: in words, not as `default`.
-            Presence::Default(value) => format!("{} (default: {value})", field.doc),
-            Presence::Later(_) => continue,
+            Shape::AnyOf(shapes) => json!({"anyOf": shapes.iter().map(|shape| self.schema(shape)).collect::<Vec<_>>()}),
+        }
+    }
+
+    fn text(self, pattern: &str, description: &str) -> Value {
+        let pattern = match self {
+            Self::Expanded => format!("{pattern}|{VARIABLE}"),
+            Self::Plain => pattern.to_owned(),
         };
-        property["description"] = doc.into();
-        properties.insert(field.key.into(), property);
+        json!({"type": "string", "description": description, "pattern": pattern})
     }
-    let mut object = json!({
-        "type": "object",
-        "description": section.doc,
-        "properties": properties,
-        "required": required,
-        "additionalProperties": false,
-    });
-    if !section.exactly_one.is_empty() {
-        object["oneOf"] = section.exactly_one.iter().map(|key| json!({"required": [key]})).collect();
+
+    fn or(self, typed: Value) -> Value {
+        match self {
+            Self::Expanded => json!({"anyOf": [typed, {"type": "string", "pattern": VARIABLE}]}),
+            Self::Plain => typed,
+        }
     }
-    object
+
+    fn section(self, section: &Section, tag: Option<(&str, &str)>) -> Value {
+        let mut properties = Map::new();
+        let mut required = Vec::new();
+        for field in section.fields {
+            let mut property = match tag {
+                Some((key, name)) if key == field.key => json!({"const": name}),
+                _ => self.schema(&field.shape),
+            };
+            let doc = match field.presence {
+                Presence::Required => {
+                    required.push(field.key);
+                    field.doc.to_owned()
+                }
+                Presence::Optional => field.doc.to_owned(),
+                // As it would be written, which is not always JSON: in words, not as `default`.
+                Presence::Default(value) => format!("{} (default: {value})", field.doc),
+                Presence::Later(_) => continue,
+            };
+            property["description"] = doc.into();
+            properties.insert(field.key.into(), property);
+        }
+        let mut object = json!({
+            "type": "object",
+            "description": section.doc,
+            "properties": properties,
+            "required": required,
+            "additionalProperties": false,
+        });
+        if !section.exactly_one.is_empty() {
+            object["oneOf"] = section.exactly_one.iter().map(|key| json!({"required": [key]})).collect();
+        }
+        object
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn required_keys_and_known_words_are_said() {
+        let config = config();
+        assert_eq!(config["required"], json!(["server", "backends", "routes"]));
+        assert_eq!(config["additionalProperties"], false);
+        let route = &config["properties"]["routes"]["items"];
+        assert_eq!(route["required"], json!(["name", "path"]));
+        assert_eq!(route["oneOf"], json!([{"required": ["backend"]}, {"required": ["flag"]}]));
+        assert_eq!(route["properties"]["auth"]["anyOf"][0]["enum"], json!(["required", "optional", "none"]));
+    }
+
+    #[test]
+    fn what_is_not_in_this_version_is_not_in_the_schema() {
+        let ledger = &config()["properties"]["payments"]["properties"]["ledger"]["properties"];
+        assert!(ledger["embedded"].is_object() && ledger["postgres"].is_null());
+        let stages = &flags()["additionalProperties"]["oneOf"][0]["properties"]["stage"]["enum"];
+        assert_eq!(*stages, json!(["legacy", "canary", "new", "retired"]));
+    }
+
+    #[test]
+    fn only_the_config_file_takes_variables() {
+        assert!(config().to_string().contains(r"\\$\\{"));
+        assert!(!flags().to_string().contains(r"\\$\\{"));
+        assert_eq!(provider()["properties"]["weight"]["anyOf"][0]["minimum"], 0);
+    }
 }

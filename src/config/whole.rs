@@ -93,7 +93,7 @@ impl Loading<'_> {
         let text = match &content {
             Ok(content) => content.text().map(str::to_owned),
             Err(reason) => {
-                self.report.error(&Spot::file(file), format!("{} can't be read: {reason}", quoted(&shown(path))));
+                self.report.error(&Spot::file(file), format!("can't be read: {reason}"));
                 return None;
             }
         };
@@ -110,7 +110,7 @@ impl Loading<'_> {
             Some(root) => expand(root, environment, &mut mistakes),
             None if readable => {
                 self.report
-                    .error(&Spot::file(file), "\"\": the file is empty; it needs at least server, backends and routes");
+                    .error(&Spot::file(file), "the file is empty; it needs at least server, backends and routes");
             }
             None => {}
         }

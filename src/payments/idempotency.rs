@@ -11,10 +11,10 @@ use super::request::ChargeRequest;
 use crate::types::ProviderName;
 
 /// 32 bytes that identify a repetition.
-pub type Digest = [u8; 32];
+pub(super) type Digest = [u8; 32];
 
 /// Makes every key; holds the ledger's secret.
-pub struct Keyring(hmac::Key);
+pub(super) struct Keyring(hmac::Key);
 
 impl std::fmt::Debug for Keyring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -25,25 +25,25 @@ impl std::fmt::Debug for Keyring {
 impl Keyring {
     /// A key ring with the ledger's secret.
     #[must_use]
-    pub fn new(secret: &[u8; 32]) -> Self {
+    pub(super) fn new(secret: &[u8; 32]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 
     /// Who a payment belongs to, as the ledger keeps it.
     #[must_use]
-    pub fn client(&self, client: &str) -> Digest {
+    pub(super) fn client(&self, client: &str) -> Digest {
         self.sign("client", &[client])
     }
 
     /// An `Idempotency-Key` as the ledger keeps it; the same key of two clients gives two.
     #[must_use]
-    pub fn client_key(&self, client: &str, key: &str) -> Digest {
+    pub(super) fn client_key(&self, client: &str, key: &str) -> Digest {
         self.sign("key", &[client, key])
     }
 
     /// What a charge asks for: equal for equal content, however the JSON was written.
     #[must_use]
-    pub fn fingerprint(&self, charge: &ChargeRequest) -> Digest {
+    pub(super) fn fingerprint(&self, charge: &ChargeRequest) -> Digest {
         let amount = charge.money.amount.to_string();
         let mut parts =
             vec![&*charge.order_id, &amount, charge.money.currency.code(), &charge.method, &charge.token, "capture"];
@@ -55,7 +55,13 @@ impl Keyring {
 
     /// The key that a provider sees for one operation of one attempt: 64 hexadecimal characters.
     #[must_use]
-    pub fn provider_key(&self, payment: &PaymentId, operation: &str, attempt: u32, provider: &ProviderName) -> String {
+    pub(super) fn provider_key(
+        &self,
+        payment: &PaymentId,
+        operation: &str,
+        attempt: u32,
+        provider: &ProviderName,
+    ) -> String {
         let digest = self.sign("provider", &[payment.as_str(), operation, &attempt.to_string(), provider.as_str()]);
         digest.iter().fold(String::with_capacity(64), |mut text, byte| {
             for nibble in [byte >> 4, byte & 15] {
@@ -77,7 +83,7 @@ impl Keyring {
 
 /// Whether a client may use this as its `Idempotency-Key`: 1–255 visible ASCII characters.
 #[must_use]
-pub fn is_client_key(key: &[u8]) -> bool {
+pub(super) fn is_client_key(key: &[u8]) -> bool {
     (1..=255).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic)
 }
 

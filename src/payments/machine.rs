@@ -10,7 +10,7 @@ use super::verdict::Verdict;
 
 /// One request's work on a payment.
 #[derive(Debug, Clone)]
-pub struct Run {
+pub(super) struct Run {
     attempts: Vec<AttemptState>,
     phase: Phase,
     /// Attempts that this run may still begin.
@@ -35,7 +35,7 @@ enum Phase {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub(super) enum Event {
     /// A provider was found for the next attempt.
     Chosen,
     /// No provider is available, or no time is left.
@@ -50,7 +50,7 @@ pub enum Event {
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
+pub(super) enum Effect {
     /// Find a provider for the next attempt.
     Choose,
     /// Make these outcomes and the intent of attempt `intent` durable, all or none.
@@ -70,7 +70,7 @@ pub enum Effect {
 
 /// What the client hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub(super) enum Answer {
     /// Where the payment stands; all of it is durable.
     Settled(PaymentState),
     /// The ledger failed before anything was sent in this run.
@@ -82,7 +82,7 @@ pub enum Answer {
 impl Run {
     /// Begins a run of a payment with these earlier attempts, and at most `tries` new ones.
     #[must_use]
-    pub fn begin(attempts: Vec<AttemptState>, tries: u32) -> (Self, Effect) {
+    pub(super) fn begin(attempts: Vec<AttemptState>, tries: u32) -> (Self, Effect) {
         let mut run = Self { attempts, phase: Phase::Choosing, left: tries, unsaved: Vec::new() };
         let effect = run.next();
         (run, effect)
@@ -90,12 +90,12 @@ impl Run {
 
     /// Number of the latest attempt, from 1; 0 if there is none.
     #[must_use]
-    pub fn attempt(&self) -> u32 {
+    pub(super) fn attempt(&self) -> u32 {
         u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
     }
 
     /// Takes what happened and says what to do.
-    pub fn step(&mut self, event: Event) -> Option<Effect> {
+    pub(super) fn step(&mut self, event: Event) -> Option<Effect> {
         match (self.phase, event) {
             (Phase::Choosing, Event::Chosen) => Some(self.plan()),
             (Phase::Choosing, Event::NoneAvailable) => Some(self.close()),

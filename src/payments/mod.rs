@@ -1,27 +1,41 @@
 //! The payment distributor: several providers, one ledger, never two charges.
 
 pub mod adapter;
+mod api;
 mod card_numbers;
+mod charge;
+mod choose;
+mod distributor;
+mod health;
 mod id;
 mod idempotency;
 mod json;
-mod ledger;
+pub mod ledger;
 mod machine;
 mod money;
+mod observer;
 mod record;
 mod request;
 mod settings;
+mod transport;
 mod verdict;
-
-use std::sync::Arc;
+mod view;
 
 use bytes::Bytes;
 
 use crate::problem::Problem;
 
+pub use distributor::Distributor;
+pub use id::PaymentId;
+pub use ledger::{Filter, LedgerError, OpenError};
 pub use money::{Currency, MAX_AMOUNT, Money};
+pub use observer::{NoObserver, Observer};
+pub use record::{AttemptState, Intent, Operation, PaymentState, Record};
+pub use request::{MAX_BODY, is_method};
 pub use settings::{BaseUrl, BaseUrlError, OnUnknown, Provider, ProviderTimeouts, Settings};
+pub use transport::{CallError, HttpTransport, Transport};
 pub use verdict::{Doubt, Proof, Verdict};
+pub use view::PaymentView;
 
 /// One call of the client API, after authentication and body limit.
 #[derive(Debug)]
@@ -59,16 +73,4 @@ pub enum ApiResponse {
         /// `retry-after`, `allow`.
         headers: Vec<(&'static str, String)>,
     },
-}
-
-/// The distributor; outlives reloads and is shared by all cores.
-#[derive(Debug)]
-pub struct Distributor {}
-
-impl Distributor {
-    /// Answers one call of the client API under the settings of the caller's snapshot. Runs on the control runtime; dropping the future does not stop a payment that has begun.
-    pub async fn handle(self: Arc<Self>, settings: Arc<Settings>, request: ApiRequest) -> ApiResponse {
-        let _ = (settings, request);
-        todo!()
-    }
 }

@@ -14,7 +14,7 @@ const MAX_METADATA: usize = 20;
 
 /// A charge that a client asked for, valid.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ChargeRequest {
+pub(super) struct ChargeRequest {
     /// The client's own name for the order: 1–64 visible ASCII characters.
     pub order_id: String,
     /// How much.
@@ -40,7 +40,7 @@ impl std::fmt::Debug for ChargeRequest {
 
 /// Why a body is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RequestError {
+pub(super) enum RequestError {
     /// A number that passes the Luhn check.
     #[error("the body contains a card number; send a token in its place, card numbers are not accepted")]
     CardNumber,
@@ -81,7 +81,7 @@ pub enum RequestError {
 ///
 /// # Errors
 /// [`RequestError`] names the field and what it must be.
-pub fn parse_charge(body: &[u8]) -> Result<ChargeRequest, RequestError> {
+pub(super) fn parse_charge(body: &[u8]) -> Result<ChargeRequest, RequestError> {
     if card_numbers::contains(&String::from_utf8_lossy(body)) {
         return Err(RequestError::CardNumber);
     }

@@ -48,12 +48,13 @@ impl Verdict {
     }
 
     /// Whether the provider is to blame, for its breaker. Declines are not its fault, and a provider
-    /// at its contractual rate is full, not broken.
+    /// at its contractual rate is full, not broken. What was never written never reached it.
     #[must_use]
     pub fn is_providers_fault(&self) -> bool {
         match self {
-            Self::Succeeded { .. } | Self::Declined { .. } | Self::NotProcessed { proof: Proof::Full } => false,
-            Self::NotProcessed { .. } | Self::Unknown { .. } => true,
+            Self::Succeeded { .. } | Self::Declined { .. } => false,
+            Self::NotProcessed { proof } => !matches!(proof, Proof::Full | Proof::NotBuilt),
+            Self::Unknown { .. } => true,
         }
     }
 }

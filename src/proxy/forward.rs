@@ -1,5 +1,5 @@
 //! Forwards a request to one of a backend's endpoints, and to another one only when nothing can be
-//! done twice by it (notes on retries: `docs/adr/0006-retries.md`).
+//! done twice by it (notes on retries: `docs/adr/0007-retries.md`).
 
 use std::rc::Rc;
 use std::task::Poll;

@@ -37,7 +37,7 @@ pub(super) fn edit(text: &str, flag: &str, changes: &Map<String, Value>) -> Resu
             (value, present) => {
                 let wanted = node(value)?;
                 // Written alike already: its spelling and comments stay.
-                if !present.is_some_and(|present| present.yaml_eq(&wanted)) {
+                if !present.is_some_and(|present| same(&present, &wanted)) {
                     definition.set(key.as_str(), &wanted);
                 }
             }
@@ -98,14 +98,27 @@ fn verify(before: &str, after: &str, flag: &str, changes: &Map<String, Value>) -
     let all: BTreeSet<String> = keys(&old).into_iter().chain(keys(&new)).chain(changes.keys().cloned()).collect();
     let as_wanted = all.iter().all(|key| match (changes.get(key), old.get(key.as_str()), new.get(key.as_str())) {
         (Some(Value::Null), _, now) => now.is_none(),
-        (Some(wanted), _, Some(now)) => node(wanted).is_ok_and(|wanted| now.yaml_eq(&wanted)),
-        (None, Some(then), Some(now)) => now.yaml_eq(&then),
+        (Some(wanted), _, Some(now)) => node(wanted).is_ok_and(|wanted| same(&now, &wanted)),
+        (None, Some(then), Some(now)) => same(&now, &then),
         _ => false,
     });
     let comments = remaining_comments(&old_file, &old, changes);
     let mut found = new_file.comments().map(|comment| comment.text().to_owned());
     let comments_stay = comments.iter().all(|wanted| found.any(|comment| comment == *wanted));
     if around && others && as_wanted && comments_stay { Ok(()) } else { Err(unintended()) }
+}
+
+/// Equal in value and in order: the order of a split's variants means something, and `yaml_eq` ignores it.
+fn same(one: &YamlNode, other: &YamlNode) -> bool {
+    match (one, other) {
+        (YamlNode::Mapping(one), YamlNode::Mapping(other)) => {
+            keys(one) == keys(other) && one.values().zip(other.values()).all(|(one, other)| same(&one, &other))
+        }
+        (YamlNode::Sequence(one), YamlNode::Sequence(other)) => {
+            one.len() == other.len() && one.values().zip(other.values()).all(|(one, other)| same(&one, &other))
+        }
+        _ => one.yaml_eq(other),
+    }
 }
 
 fn keys(mapping: &Mapping) -> Vec<String> {

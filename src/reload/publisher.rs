@@ -17,11 +17,12 @@ use super::seen::Seen;
 use super::watch::Watch;
 use crate::clock::Timestamp;
 use crate::config::{Loaded, Overlay};
+use crate::flags::FlagSet;
 use crate::snapshot::{Diagnostic, ReloadStatus, Severity, Snapshot, SnapshotHandle};
-use crate::types::Revision;
+use crate::types::{FlagKey, Revision};
 
-/// Fewer flags than this are a handful whose number may well halve.
-const WORTH_COUNTING: usize = 4;
+/// Losing fewer flags than this at once is housekeeping.
+const FEW: usize = 3;
 
 /// Whether a look may be spared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +81,10 @@ impl Publisher {
     }
 
     fn publish(&mut self, mut snapshot: Snapshot, loaded: &Loaded) {
-        snapshot.warnings.extend(sharp_drop(&self.handle.load(), &snapshot, loaded));
+        if let Some(message) = sharp_drop(&self.handle.load().flags, &snapshot.flags) {
+            let folder = loaded.flags_dir.as_deref().unwrap_or(&self.config);
+            snapshot.warnings.push(whole_file(folder, Severity::Warning, message));
+        }
         let now = (self.clock)();
         let status = enter(&mut self.record, &mut self.report, &self.config, now, &mut snapshot, loaded);
         self.handle.publish(Arc::new(snapshot));
@@ -149,7 +153,11 @@ fn success(now: Timestamp, revision: Revision) -> ReloadStatus {
 /// Loads; a panic in there is a refused load, not the end of all reloads.
 pub(super) fn load(loader: &mut dyn Loader, config: &Path, overlay: &Overlay) -> Loaded {
     catch_unwind(AssertUnwindSafe(|| loader.load(overlay))).unwrap_or_else(|_| Loaded {
-        diagnostics: vec![whole_file(config, "reading this failed in a way that is a defect of figway; see the log")],
+        diagnostics: vec![whole_file(
+            config,
+            Severity::Error,
+            "reading this failed in a way that is a defect of figway; see the log",
+        )],
         snapshot: None,
         files: Vec::new(),
         flags_dir: None,
@@ -163,23 +171,28 @@ pub(super) fn snapshot_of(config: &Path, loaded: &mut Loaded) -> Result<Snapshot
         let is_error = |found: &&Diagnostic| found.severity == Severity::Error;
         let mut errors: Vec<Diagnostic> = loaded.diagnostics.iter().filter(is_error).cloned().collect();
         if errors.is_empty() {
-            errors.push(whole_file(config, "nothing came of reading this, without a reason: a defect of figway"));
+            errors.push(whole_file(
+                config,
+                Severity::Error,
+                "nothing came of reading this, without a reason: a defect of figway",
+            ));
         }
         errors
     })
 }
 
-/// An error about a file as a whole.
-pub(super) fn whole_file(file: &Path, message: &str) -> Diagnostic {
-    let file = file.display().to_string();
-    Diagnostic { severity: Severity::Error, file, line: 0, column: 0, path: String::new(), message: message.into() }
+/// Said when at least three flags and a third of all are gone at once: a file that was cut short between two flags is
+/// well-formed and only has fewer of them. (That a route still needs one of them is an error of the load itself.)
+fn sharp_drop(before: &FlagSet, after: &FlagSet) -> Option<String> {
+    let gone: Vec<&str> =
+        before.flags.keys().filter(|key| !after.flags.contains_key(*key)).map(FlagKey::as_str).collect();
+    let (lost, had) = (gone.len(), before.flags.len());
+    let names = gone.get(..FEW).map(|first| first.join(", ")).filter(|_| lost * 3 >= had)?;
+    let more = if lost > FEW { ", …" } else { "" };
+    Some(format!("{lost} of {had} flags are gone ({names}{more}); if nobody meant that, a file was cut short"))
 }
 
-/// A file cut short between two flags is well-formed; losing many flags at once deserves a look.
-fn sharp_drop(before: &Snapshot, after: &Snapshot, loaded: &Loaded) -> Option<Diagnostic> {
-    let (had, has) = (before.flags.flags.len(), after.flags.flags.len());
-    let folder = loaded.flags_dir.as_deref().unwrap_or(Path::new("flags"));
-    let message = format!("{had} flags became {has} at once; if nobody meant that, a file was cut short");
-    (had >= WORTH_COUNTING && has * 2 <= had)
-        .then(|| Diagnostic { severity: Severity::Warning, ..whole_file(folder, &message) })
+fn whole_file(file: &Path, severity: Severity, message: impl Into<String>) -> Diagnostic {
+    let file = file.display().to_string();
+    Diagnostic { severity, file, line: 0, column: 0, path: String::new(), message: message.into() }
 }

@@ -93,14 +93,74 @@ struct Complaints(Mutex<Option<String>>);
 
 impl Complaints {
     fn say(&self, complaint: &str) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_deref() != Some(complaint) {
+        if self.is_new(complaint) {
             tracing::warn!(error = complaint, "files can't be watched; changes take effect with the next rescan");
-            *last = Some(complaint.to_owned());
         }
+    }
+
+    fn is_new(&self, complaint: &str) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = last.as_deref() != Some(complaint);
+        *last = Some(complaint.to_owned());
+        is_new
     }
 
     fn mended(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, Event, Flag, ModifyKind, RenameMode};
+
+    use super::*;
+
+    /// Looking at files opens them; if that counted, every look would cause the next.
+    #[test]
+    fn reading_is_no_hint_and_everything_else_is() {
+        for read in [AccessKind::Open(AccessMode::Any), AccessKind::Close(AccessMode::Read), AccessKind::Read] {
+            assert!(!worth_a_look(&EventKind::Access(read)), "{read:?}");
+        }
+        let overflow = Event::new(EventKind::Other).set_flag(Flag::Rescan);
+        assert!(
+            overflow.need_rescan() && worth_a_look(&overflow.kind),
+            "events were lost, so anything may have changed"
+        );
+        for kind in [
+            EventKind::Access(AccessKind::Close(AccessMode::Write)),
+            EventKind::Create(CreateKind::Any),
+            EventKind::Modify(ModifyKind::Name(RenameMode::Any)),
+            EventKind::Any,
+        ] {
+            assert!(worth_a_look(&kind), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_same_complaint_is_made_once_until_it_is_mended() {
+        let complaints = Complaints::default();
+        assert!(complaints.is_new("no space") && !complaints.is_new("no space") && complaints.is_new("denied"));
+        complaints.mended();
+        assert!(complaints.is_new("denied"));
+    }
+
+    #[test]
+    fn watches_follow_the_wanted_folders_through_renames_and_removals() {
+        let root = tempfile::tempdir().expect("folder");
+        let (one, two) = (root.path().join("one"), root.path().join("two"));
+        std::fs::create_dir(&one).expect("folder");
+        let mut watch = Watch::new(Arc::new(Notify::new()));
+        let wanted = BTreeSet::from([one.clone(), two.clone()]);
+        for _ in 0..50 {
+            watch.arm(&wanted);
+            assert_eq!(watch.armed.values().collect::<Vec<_>>(), [&one], "what is not there is not watched");
+            std::fs::rename(&one, &two).expect("renamed");
+            watch.arm(&wanted);
+            assert_eq!(watch.armed.values().collect::<Vec<_>>(), [&two]);
+            std::fs::rename(&two, &one).expect("renamed");
+        }
+        watch.arm(&BTreeSet::new());
+        assert!(watch.armed.is_empty());
     }
 }

@@ -111,6 +111,42 @@ async fn a_hand_edit_that_is_not_loaded_yet_is_loaded_first_and_wins() {
 }
 
 #[tokio::test]
+async fn a_hand_edit_in_the_very_moment_of_writing_wins_too() {
+    let site = Site::new();
+    let gateway = site.start_rescanning(std::time::Duration::from_secs(3600));
+    let by_hand = MEMBER.replace("10", "77");
+    site.meanwhile_write("flags/member.yaml", &by_hand);
+    let lost = make(&gateway, "member-api", json!({"percent": 20}), gateway.revision()).await;
+    let Err(ChangeError::Stale { winner: Some(winner), .. }) = lost else { panic!("{lost:?}") };
+    assert_eq!((winner.actor.as_str(), &winner.after["percent"]), ("file", &json!(77)));
+    assert_eq!((site.read("flags/member.yaml"), gateway.flag("member-api")), (by_hand, "canary:7700".into()));
+    assert!(!site.path("data/flag-change.json").exists());
+}
+
+#[tokio::test]
+async fn another_flag_edited_by_hand_at_the_same_moment_in_the_same_file_is_not_lost() {
+    let site = Site::new();
+    let gateway = site.start_rescanning(std::time::Duration::from_secs(3600));
+    site.meanwhile_write("flags/member.yaml", &format!("{MEMBER}banner: {{kind: switch, state: on}}\n"));
+    make(&gateway, "member-api", json!({"percent": 20}), gateway.revision()).await.expect("tried again");
+    assert_eq!((gateway.flag("member-api").as_str(), gateway.flag("banner").as_str()), ("canary:2000", "on"));
+}
+
+#[tokio::test]
+async fn a_change_that_does_not_load_after_all_is_taken_back() {
+    let site = Site::new();
+    let gateway = site.start_rescanning(std::time::Duration::from_secs(3600));
+    site.meanwhile_write("flags/shop.yaml", "reviews-offline: [\n");
+    let refused = make(&gateway, "member-api", json!({"percent": 20}), gateway.revision()).await;
+    let Err(ChangeError::Invalid(problems)) = refused else { panic!("{refused:?}") };
+    assert!(problems.concat().contains("shop.yaml"), "{problems:?}");
+    assert_eq!((site.read("flags/member.yaml").as_str(), gateway.flag("member-api").as_str()), (MEMBER, "canary:1000"));
+    site.write("flags/shop.yaml", REVIEWS);
+    assert!(gateway.trigger.reload_now().await.success);
+    assert!(gateway.writer.recent(10).is_empty() && !site.path("data/flag-change.json").exists());
+}
+
+#[tokio::test]
 async fn what_is_not_valid_never_reaches_the_disk() {
     let site = Site::new();
     let gateway = site.start();

@@ -62,7 +62,7 @@ async fn many_flags_gone_at_once_are_a_warning() {
     site.write("flags/shop.yaml", &many[..many.find("flag-3").expect("there")]);
     gateway.says("flag-9", "", BY_EVENT).await;
     let warnings = gateway.handle.load().warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert!(warnings.concat().contains("11 flags became 4 at once"), "{warnings:?}");
+    assert!(warnings.concat().contains("7 of 11 flags are gone"), "{warnings:?}");
 }
 
 #[tokio::test]
@@ -97,4 +97,7 @@ async fn a_call_reloads_at_once_and_says_how_it_went() {
     fs::remove_file(site.path("flags/member.yaml")).expect("removed");
     let status = gateway.trigger.reload_now().await;
     assert_eq!((status.success, status.problems.len()), (false, 1));
+    gateway.trigger.reload_now().await;
+    let metrics = gateway.metrics.render();
+    assert!(metrics.contains("reloads_total{outcome=\"refused\"} 1"), "the same failure is told once: {metrics}");
 }

@@ -1,12 +1,12 @@
 //! A folder with a configuration, and a reloader that follows it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use figway::config::Overlay;
-use figway::reload::{Change, FlagWriter, Hints, Options, ReloadTrigger, Reloader, StartError};
+use figway::config::{Kept, Overlay};
+use figway::reload::{Change, Files, FlagWriter, Hints, Options, ReloadTrigger, Reloader, StartError};
 use figway::snapshot::SnapshotHandle;
 use figway::telemetry::Metrics;
 use figway::types::Revision;
@@ -25,15 +25,19 @@ const NEVER: Duration = Duration::from_secs(3600);
 pub const MEMBER: &str = "member-api:   # the members\n  kind: migration\n  stage: canary # careful\n  percent: 10\n";
 pub const REVIEWS: &str = "reviews-offline: {kind: switch, state: off} # of the shop\n";
 
+/// What somebody else does between a change's trial and its write; done once.
+type Meanwhile = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+
 /// The files.
 pub struct Site {
     root: TempDir,
+    meanwhile: Meanwhile,
 }
 
 impl Site {
     /// A good configuration with two flag files, one of whose flags a route needs.
     pub fn new() -> Self {
-        let site = Self { root: tempfile::tempdir().expect("folder") };
+        let site = Self { root: tempfile::tempdir().expect("folder"), meanwhile: Meanwhile::default() };
         std::fs::create_dir_all(site.path("config")).expect("folder");
         std::fs::create_dir_all(site.path("flags")).expect("folder");
         site.write_config("127.0.0.1:8080", "");
@@ -65,6 +69,13 @@ impl Site {
         std::fs::rename(self.path("flags/.new"), self.path(relative)).expect("rename");
     }
 
+    /// Has a file written by hand just after the next change was tried out, and before it is written.
+    pub fn meanwhile_write(&self, relative: &str, text: &str) {
+        let (path, text) = (self.path(relative), text.to_owned());
+        let write = move || std::fs::write(path, text).expect("write");
+        *self.meanwhile.lock().expect("lock") = Some(Box::new(write));
+    }
+
     /// A gateway that hears of changes by events only.
     pub fn start(&self) -> Gateway {
         self.try_start(Hints::Events, NEVER).expect("started")
@@ -78,18 +89,28 @@ impl Site {
     pub fn try_start(&self, hints: Hints, rescan: Duration) -> Result<Gateway, StartError> {
         let config = self.path("config/gateway.yaml");
         let (loads, metrics) = (Arc::new(AtomicUsize::new(0)), Arc::new(Metrics::new()));
-        let (path, count) = (config.clone(), Arc::clone(&loads));
+        let (path, count, meanwhile) = (config.clone(), Arc::clone(&loads), Arc::clone(&self.meanwhile));
         let loader = move |overlay: &Overlay| {
             count.fetch_add(1, Ordering::SeqCst);
-            load(&path, overlay)
+            let loaded = load(&path, overlay);
+            let is_trial = !overlay.files.is_empty();
+            if let Some(act) = meanwhile.lock().expect("lock").take_if(|_| is_trial) {
+                act();
+            }
+            loaded
         };
-        let mut options = Options::new(config, loader, Arc::clone(&metrics));
+        let mut options = Options::new(config, loader, metrics);
         (options.hints, options.rescan) = (hints, rescan);
-        let (reloader, handle) = Reloader::start(options)?;
-        let (writer, trigger) = (reloader.writer(), reloader.trigger());
-        let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(reloader.run(async move { drop(stopped.await) }));
-        Ok(Gateway { handle, writer, trigger, metrics, loads, stop, task })
+        Gateway::run(options, loads)
+    }
+
+    /// A gateway with the loader of the real one, which hears of changes by events only.
+    pub fn start_real(&self) -> Gateway {
+        let config = self.path("config/gateway.yaml");
+        let files = Files::new(&config, Arc::new(Kept::default()));
+        let mut options = Options::new(config, files, Arc::new(Metrics::new()));
+        options.rescan = NEVER;
+        Gateway::run(options, Arc::default()).expect("started")
     }
 }
 
@@ -105,6 +126,15 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    fn run(options: Options, loads: Arc<AtomicUsize>) -> Result<Self, StartError> {
+        let metrics = Arc::clone(&options.metrics);
+        let (reloader, handle) = Reloader::start(options)?;
+        let (writer, trigger) = (reloader.writer(), reloader.trigger());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(reloader.run(async move { drop(stopped.await) }));
+        Ok(Self { handle, writer, trigger, metrics, loads, stop, task })
+    }
+
     /// What a flag says, e.g. `canary:1000`; empty if there is none.
     pub fn flag(&self, key: &str) -> String {
         summary(&self.handle.load()).remove(key).unwrap_or_default()

@@ -31,6 +31,7 @@ fn every_command_of_the_design_is_read() {
         "figway demo --no-traffic --port 8081 --admin-port 0",
         "figway explain GET /api/v1/members/7 --header x-app:ios --header x-b:1 --subject u1 --config f",
         "figway explain GET / --admin http://127.0.0.1:1 --token t",
+        "figway health --admin http://127.0.0.1:1",
         "figway flags list",
         "figway flags show member-api --output json",
         "figway flags set member-api percent=25 stage=canary --reason ramp --yes",

@@ -5,6 +5,7 @@ pub(super) mod check;
 pub(super) mod explain;
 mod flag_tables;
 pub(super) mod flags;
+pub(super) mod health;
 pub(super) mod migrations;
 pub(super) mod payments;
 mod raise;

@@ -89,9 +89,9 @@ Paste what follows into a second terminal, in this folder.
             f,
             "
 1. Call: the gateway checks the token, asks the flag, and says in x-figway-decision why it went where it went
-     curl -i -H \"Authorization: Bearer $TOKEN\" http://{gateway}/api/v1/members/7
-     curl -i -H \"Authorization: Bearer $STAFF\" http://{gateway}/api/v1/members/7
-     curl -i http://{gateway}/api/v1/members/7
+     curl -si -H \"Authorization: Bearer $TOKEN\" http://{gateway}/api/v1/members/7
+     curl -si -H \"Authorization: Bearer $STAFF\" http://{gateway}/api/v1/members/7
+     curl -si http://{gateway}/api/v1/members/7
      {figway} explain GET /api/v1/members/7 --subject member-7"
         )
     }
@@ -104,13 +104,13 @@ Paste what follows into a second terminal, in this folder.
             "
 2. Flip the flag, by command or with an editor, and call again: x-served-by changes, no request fails
      {figway} flags set member-api stage=new --reason \"trying it\" --yes
-     curl -i -H \"Authorization: Bearer $TOKEN\" http://{gateway}/api/v1/members/7
+     curl -si -H \"Authorization: Bearer $TOKEN\" http://{gateway}/api/v1/members/7
      grep -n stage: {flags}/members.yaml
      perl -pi -e 's/stage: new/stage: canary/' {flags}/members.yaml
 
 3. Kill it: everything back to the monolith, whatever else the flag says; then undo, and read who did what and why
      {figway} flags kill member-api --reason \"too slow\"
-     curl -i -H \"Authorization: Bearer $STAFF\" http://{gateway}/api/v1/members/7
+     curl -si -H \"Authorization: Bearer $STAFF\" http://{gateway}/api/v1/members/7
      {figway} flags undo member-api --reason \"it was the network\" --yes
      {figway} flags history member-api"
         )

@@ -48,6 +48,7 @@ const END: Duration = Duration::from_secs(2);
 /// # Errors
 /// A wished port is taken, or the gateway can't start on the sample configuration as it is now.
 pub(crate) fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
+    super::logging::start();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(demonstrate(args))?;
     Ok(ExitCode::SUCCESS)

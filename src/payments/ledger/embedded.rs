@@ -242,3 +242,6 @@ fn random_secret() -> [u8; 32] {
     aws_lc_rs::rand::fill(&mut secret).expect("the system's random source never fails once it is seeded");
     secret
 }
+
+#[cfg(test)]
+mod tests;

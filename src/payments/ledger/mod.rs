@@ -6,8 +6,11 @@
 //! so that two gateways on one ledger can't break them. Raw bodies, tokens and metadata are never in it.
 
 mod embedded;
+#[cfg(test)]
+pub(super) mod in_memory;
 mod schema;
 mod statements;
+mod stored;
 mod writer;
 
 use std::fmt;
@@ -19,11 +22,12 @@ use serde::Serialize;
 use super::id::PaymentId;
 use super::idempotency::Digest;
 use super::money::Money;
-use super::record::{AttemptState, Intent, PaymentState, Record};
+use super::record::{Intent, PaymentState, Record};
 use crate::clock::Timestamp;
 use crate::types::ProviderName;
 
 pub use embedded::{EmbeddedLedger, OpenError};
+pub use stored::{StoredAttempt, StoredPayment};
 
 /// What every method of a [`Ledger`] returns.
 pub type LedgerFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send + 'a>>;
@@ -115,56 +119,6 @@ pub struct Save {
     pub now: Timestamp,
     /// Until when somebody is at work on it; `None` when the work is done.
     pub lease_until: Option<Timestamp>,
-}
-
-/// A payment as the ledger has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredPayment {
-    /// Its name.
-    pub id: PaymentId,
-    /// Whose it is.
-    pub client: Digest,
-    /// What the client asked for.
-    pub fingerprint: Digest,
-    /// The client's own name for the order.
-    pub order_id: String,
-    /// How much.
-    pub money: Money,
-    /// Payment method.
-    pub method: String,
-    /// Where it stands.
-    pub state: PaymentState,
-    /// Until when somebody is at work on it, if anybody is.
-    pub lease_until: Option<Timestamp>,
-    /// When it was accepted.
-    pub created: Timestamp,
-    /// When anything about it last changed.
-    pub updated: Timestamp,
-    /// Its attempts, in order.
-    pub attempts: Vec<StoredAttempt>,
-}
-
-/// An attempt as the ledger has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StoredAttempt {
-    /// Number, from 1.
-    pub number: u32,
-    /// Who was asked.
-    pub provider: ProviderName,
-    /// Where it stands.
-    pub state: AttemptState,
-    /// Our name for it towards the provider.
-    pub order_reference: String,
-    /// The provider's name for it.
-    pub provider_ref: Option<String>,
-    /// Why it was declined.
-    pub decline_code: Option<String>,
-    /// Why it was not processed, or is not known.
-    pub reason: Option<String>,
-    /// When its intent was saved.
-    pub started: Timestamp,
-    /// When its latest outcome was saved.
-    pub ended: Option<Timestamp>,
 }
 
 /// One entry of the journal.

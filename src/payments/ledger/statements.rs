@@ -106,29 +106,30 @@ fn settle_attempt(
     attempt: u32,
     verdict: &Verdict,
 ) -> Result<(), LedgerError> {
-    let state: Option<String> = connection
-        .prepare_cached("SELECT state FROM attempts WHERE payment = ?1 AND number = ?2")?
-        .query_row(params![id.as_str(), attempt], |row| row.get(0))
-        .optional()?;
+    let found = attempts(connection, id)?.into_iter().find(|stored| stored.number == attempt);
+    let Some(mut stored) = found else {
+        return Err(LedgerError::Conflict(format!("{id} has no attempt {attempt}")));
+    };
     let next = AttemptState::of(verdict);
-    let current = state.as_deref().and_then(AttemptState::parse);
-    if !current.is_some_and(|current| current.may_become(next)) {
-        let current = current.map_or("missing", AttemptState::as_str);
-        let next = next.as_str();
+    if !stored.state.may_become(next) {
+        let (current, next) = (stored.state.as_str(), next.as_str());
         return Err(LedgerError::Conflict(format!("attempt {attempt} of {id} is {current} and can't become {next}")));
     }
-    let (reference, code, reason) = match verdict {
-        Verdict::Succeeded { provider_ref } => (Some(provider_ref.clone()), None, None),
-        Verdict::Declined { code, provider_ref, .. } => (provider_ref.clone(), Some(code), None),
-        Verdict::NotProcessed { proof } => (None, None, Some(proof.as_str())),
-        Verdict::Unknown { doubt } => (None, None, Some(doubt.as_str())),
-    };
+    stored.settle(verdict, now);
     connection
         .prepare_cached(
             "UPDATE attempts SET state = ?3, provider_ref = ?4, decline_code = ?5, reason = ?6, ended = ?7 \
              WHERE payment = ?1 AND number = ?2",
         )?
-        .execute(params![id.as_str(), attempt, next.as_str(), reference, code, reason, now.0])?;
+        .execute(params![
+            id.as_str(),
+            attempt,
+            next.as_str(),
+            stored.provider_ref,
+            stored.decline_code,
+            stored.reason,
+            now.0
+        ])?;
     Ok(())
 }
 

@@ -60,6 +60,12 @@ fn a_value_that_is_there_already_keeps_its_spelling() {
 }
 
 #[test]
+fn the_order_of_variants_is_part_of_the_value() {
+    let swapped = changed("s: {variants: {plain: 1, bold: 1}}\n", "s", json!({"variants": {"bold": 1, "plain": 1}}));
+    assert_eq!(swapped.expect("edited"), "s: {variants: {bold: 1, plain: 1}}\n");
+}
+
+#[test]
 fn rules_are_replaced_as_a_whole() {
     let edited = changed(FILE, "member-api", json!({"rules": [{"when": {"header.x-beta": ["1"]}, "serve": "new"}]}));
     let edited = edited.expect("edited");

@@ -1,0 +1,154 @@
+//! The OpenAPI document, the status page, explain, payments, and paths that are not there.
+
+use figway::admin::{OPENAPI, operations};
+use figway::snapshot::{Role, Severity};
+use serde_json::{Value, json};
+
+use super::fakes::diagnostic;
+use super::gateway::Gateway;
+
+#[test]
+fn the_openapi_document_lists_exactly_what_is_routed() {
+    let document: Value = serde_json::from_str(OPENAPI).expect("JSON");
+    let mut written = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("an item").iter().filter(|(name, _)| *name != "parameters") {
+            let role = operation["x-figway-role"].as_str().expect("a role");
+            written.push(format!("{} {path} {role}", method.to_uppercase()));
+        }
+    }
+    let mut routed: Vec<String> = operations()
+        .into_iter()
+        .map(|(path, method, needs)| {
+            let role = match needs {
+                Some(Role::Operator) => "operator",
+                Some(Role::Viewer) => "viewer",
+                None => "anybody",
+            };
+            format!("{method} {path} {role}")
+        })
+        .collect();
+    written.sort();
+    routed.sort();
+    assert_eq!(written, routed);
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn every_reference_of_the_openapi_document_leads_somewhere() {
+    fn walk(value: &Value, document: &Value, seen: &mut usize) {
+        match value {
+            Value::Object(members) => {
+                if let Some(Value::String(target)) = members.get("$ref") {
+                    let pointer = target.strip_prefix('#').expect("a local reference");
+                    assert!(document.pointer(pointer).is_some(), "{target} leads nowhere");
+                    *seen += 1;
+                }
+                members.values().for_each(|member| walk(member, document, seen));
+            }
+            Value::Array(elements) => elements.iter().for_each(|element| walk(element, document, seen)),
+            _ => {}
+        }
+    }
+    let document: Value = serde_json::from_str(OPENAPI).expect("JSON");
+    let mut seen = 0;
+    walk(&document, &document, &mut seen);
+    assert!(seen > 0);
+}
+
+#[tokio::test]
+async fn paths_and_methods_that_are_not_there_are_problems() {
+    let gateway = Gateway::start().await;
+    for path in ["/nothing", "/admin/v1/hot", "/admin/v1/parity/member-api", "/admin/v1/flags/", "//livez"] {
+        gateway.get(path).await.problem(404, "not-found");
+    }
+    for (line, allow) in [
+        ("DELETE /admin/v1/flags/member-api", "GET,HEAD,PATCH"),
+        ("POST /livez", "GET,HEAD"),
+        ("OPTIONS /admin/v1/flags", "GET,HEAD"),
+        ("GET /ofrep/v1/evaluate/flags", "POST"),
+    ] {
+        let reply = gateway.send(line, &[], "").await;
+        reply.problem(405, "method-not-allowed");
+        assert_eq!(reply.header("allow"), Some(allow), "{line}");
+    }
+    gateway.get("/admin/v1/flags/%ff").await.problem(400, "invalid-path");
+}
+
+#[tokio::test]
+async fn head_is_answered_without_a_body() {
+    let gateway = Gateway::start().await;
+    let reply = gateway.send("HEAD /admin/v1/flags/member-api", &[], "").await;
+    assert_eq!((reply.status, reply.header("etag"), reply.body.as_str()), (200, Some("\"12\""), ""));
+    assert_eq!(gateway.send("HEAD /admin/v1/flags/other", &[], "").await.body, "");
+}
+
+#[tokio::test]
+async fn the_status_page_shows_the_state_and_nothing_can_run_in_it() {
+    let gateway = Gateway::start().await;
+    let reply = gateway.get("/").await;
+    assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));
+    let policy = reply.header("content-security-policy").expect("a policy");
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+    assert!(!reply.body.contains("<script"), "a flag's description became markup");
+    for shown in ["&lt;script&gt;", "member-api", "canary, 10 %", "2020-01-31, over", "127.0.0.1:7002", "plain 50"] {
+        assert!(reply.body.contains(shown), "{shown}");
+    }
+    assert!(!reply.body.contains("not in effect"));
+}
+
+#[tokio::test]
+async fn the_status_page_says_when_the_files_are_not_in_effect() {
+    let gateway = Gateway::start().await;
+    let mut status = (*gateway.handle.status()).clone();
+    status.success = false;
+    status.problems = vec![diagnostic(Severity::Error, "unknown key <x>")];
+    gateway.handle.set_status(status);
+    let page = gateway.get("/").await.body;
+    assert!(page.contains("role=\"alert\"") && page.contains("not in effect"));
+    assert!(page.contains("config/gateway.yaml:14:12: routes[0]: unknown key &lt;x&gt;"));
+}
+
+#[tokio::test]
+async fn explain_is_asked_by_query_or_by_document() {
+    let gateway = Gateway::start().await;
+    let expected = json!({
+        "method": "GET", "path": "/api/v1/members/7?a=b", "host": "shop.example",
+        "headers": [["x-app", "ios:2"], ["x-b", "1"]], "subject": "u1",
+    });
+    let query =
+        "method=get&path=/api/v1/members/7%3Fa%3Db&host=shop.example&header=X-App:%20ios:2&header=x-b:1&subject=u1";
+    assert_eq!(gateway.get(&format!("/admin/v1/explain?{query}")).await.json(), expected);
+    let body = r#"{"path": "/api/v1/members/7?a=b", "host": "shop.example", "subject": "u1",
+                   "headers": {"X-App": "ios:2", "x-b": ["1"]}}"#;
+    let reply = gateway.send("POST /admin/v1/explain", &[("content-type", "application/json")], body).await;
+    assert_eq!(reply.json(), expected);
+}
+
+#[tokio::test]
+async fn what_can_not_be_explained_is_refused() {
+    let gateway = Gateway::start().await;
+    for (query, status, code) in [
+        ("", 400, "invalid-request"),
+        ("?path=/&path=/x", 400, "invalid-request"),
+        ("?path=/&colour=red", 400, "invalid-request"),
+        ("?path=/&header=nocolon", 400, "invalid-request"),
+        ("?path=members", 422, "unprocessable"),
+        ("?path=/&method=G%20T", 422, "unprocessable"),
+        ("?path=/&subject=", 422, "unprocessable"),
+        ("?path=/&header=a%20b:c", 422, "unprocessable"),
+    ] {
+        gateway.get(&format!("/admin/v1/explain{query}")).await.problem(status, code);
+    }
+}
+
+#[tokio::test]
+async fn payments_are_listed_and_shown() {
+    let gateway = Gateway::start().await;
+    let list = gateway.get("/admin/v1/payments?status=pending&limit=5").await.json();
+    assert_eq!(list["payments"], json!([{"id": "p1", "asked_status": "pending", "asked_limit": 5}]));
+    assert_eq!(gateway.get("/admin/v1/payments/p1").await.json()["id"], "p1");
+    gateway.get("/admin/v1/payments/p2").await.problem(404, "not-found");
+    gateway.get("/admin/v1/payments?status=nonsense").await.problem(422, "unprocessable");
+    gateway.get("/admin/v1/payments?limit=1001").await.problem(400, "invalid-request");
+}
