@@ -121,6 +121,8 @@ class Figway:
     def __init__(self, setup, name="figway", extra_routes=""):
         self.folder = setup.folder / name
         (self.folder / "flags").mkdir(parents=True)
+        # Not beside the configuration: the gateway watches that folder, and each line would wake the watcher.
+        (self.folder / "log").mkdir()
         self.setup = setup
         self.port, self.admin_port = free_ports(2)
         self.h2_port = self.port
@@ -142,7 +144,6 @@ class Figway:
             port=self.port,
             admin_port=self.admin_port,
             threads=self.setup.threads,
-            folder=self.folder,
             issuer=access_token.ISSUER,
             audience=access_token.AUDIENCE,
             backend_port=self.setup.backend.port,

@@ -216,17 +216,23 @@ def _keep_loading(setup, gateway, stop, outcomes):
 
 
 def _reload_badly_and_well(gateway, number):
-    """The success metric falls with the bad one and rises with the good one; SIGHUP spares the watcher's pause."""
+    """The success metric falls with the bad one and rises with the good one; SIGHUP spares the watcher's pause.
+
+    The flag goes all the way to and fro, so that the pools of both backends are full long before the first look.
+    """
     extra = f"{_route(number)}\n"
-    for value, percent, routes in ((0, "a-lot", ""), (1, number % 101, "")) if number % 2 else (
-        (0, 10, extra + extra),
-        (1, 10, extra),
-    ):
+    if number % 2:
+        bad, good = ("a-lot", ""), (100 if number % 4 == 1 else 0, "")
+    else:
+        bad, good = (10, extra + extra), (10, extra)
+    for success, (percent, routes) in ((0, bad), (1, good)):
         gateway.write_flag(percent)
         gateway.write_config(routes)
         gateway.process.signal(signal.SIGHUP)
-        name = "figway_config_last_reload_success"
-        wait_until(lambda value=value: gateway.metric(name) == value, f"{name} = {value} after reload {number}")
+        wait_until(
+            lambda success=success: gateway.metric("figway_config_last_reload_success") == success,
+            f"figway_config_last_reload_success {success} after reload {number}",
+        )
 
 
 def _state_after(gateway, done):
