@@ -69,6 +69,14 @@ pub(super) fn save(connection: &Connection, save: &Save) -> Result<(), LedgerErr
     if changed == 1 { Ok(()) } else { Err(LedgerError::Conflict(format!("there is no payment {}", save.id))) }
 }
 
+/// Whether [`recover`] would find anything.
+pub(super) fn has_expired(connection: &Connection, now: Timestamp) -> Result<bool, LedgerError> {
+    let found = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM payments WHERE state = 'pending' AND lease_until <= ?1)")?
+        .query_row([now.0], |row| row.get(0))?;
+    Ok(found)
+}
+
 pub(super) fn recover(connection: &Connection, now: Timestamp) -> Result<u64, LedgerError> {
     let left: Vec<(String, u32)> = connection
         .prepare_cached(

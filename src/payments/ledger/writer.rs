@@ -103,8 +103,7 @@ impl Thread {
             let mut group = vec![first];
             group.extend(self.receiver.try_iter().take(GROUP - 1));
             let result = self.commit(&mut group);
-            if let Err(error) = &result {
-                tracing::error!(error = %error, writes = group.len(), "The payment ledger can't be written");
+            if result.is_err() {
                 self.connection = None;
             }
             for write in group {
