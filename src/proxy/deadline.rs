@@ -2,6 +2,8 @@
 //!
 //! A connection sets one for every request and almost none is ever reached. Moving it later does not
 //! touch the timer that is already running: when that one fires too early, the rest is waited for.
+//! A deadline that outlives its request (with its connection) therefore starts a timer every few
+//! seconds, not for each request.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -32,6 +34,10 @@ impl Deadline {
 
     pub(crate) fn set(&mut self, span: Duration) {
         self.at = Some(Instant::now() + span);
+    }
+
+    pub(crate) fn set_at(&mut self, at: Instant) {
+        self.at = Some(at);
     }
 
     pub(crate) fn clear(&mut self) {

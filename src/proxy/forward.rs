@@ -78,7 +78,8 @@ pub(crate) async fn forward(
     let timeouts = route.timeouts.over(&upstream.backend.timeouts);
     let mut attempts =
         Attempts { record: &mut record, upstream, timeouts, retries: route.retries, tried: 0, resent: false };
-    let mut deadline = Deadline::after(timeouts.request);
+    let mut deadline = std::mem::take(&mut attempts.record.deadline);
+    deadline.set_at(attempts.record.started + timeouts.request);
     match attempts.run(&body, &mut deadline, interim).await {
         Ok((answered, connection)) => {
             let Answered { mut head, body: response_body, upgrade } = answered;
@@ -86,6 +87,7 @@ pub(crate) async fn forward(
             if is_stream(&record.head, &head) {
                 deadline.clear();
             }
+            record.deadline = deadline;
             clean_backend_fields(&mut head.fields, head.status == 101);
             finish_fields(&record, &mut head.fields);
             Reply {
@@ -93,7 +95,6 @@ pub(crate) async fn forward(
                 head,
                 body: response_body,
                 upgrade,
-                deadline,
                 close: false,
                 _at_backend: Some((in_flight, connection)),
             }
@@ -126,7 +127,7 @@ impl Attempts<'_> {
         let mut last = TryError::Closed("it has no endpoint");
         loop {
             let random = self.record.core().ids.borrow_mut().random();
-            let Some((index, endpoint)) = self.upstream.choose(self.tried, random, Instant::now()) else {
+            let Some((index, endpoint)) = self.upstream.choose(self.tried, random, self.record.started) else {
                 return Err(last);
             };
             let endpoint = Rc::clone(endpoint);
@@ -214,7 +215,7 @@ impl Attempts<'_> {
         deadline: &mut Deadline,
         interim: &mut dyn InterimSink,
     ) -> Result<Answered, TryError> {
-        let pooled = if self.resent { None } else { endpoint.take_idle() };
+        let pooled = if self.resent { None } else { endpoint.take_idle(self.record.started) };
         let mut exchange = match pooled {
             Some(exchange) => exchange,
             None => {
@@ -235,7 +236,7 @@ impl Attempts<'_> {
             return Ok(Answered { head, body: ResponseBody::Empty, upgrade: Some(exchange) });
         }
         let idle = self.timeouts.idle;
-        let body = Http1ResponseBody::new(exchange, head.body, Rc::clone(endpoint), idle)
+        let body = Http1ResponseBody::new(exchange, head.body, Rc::clone(endpoint), idle, self.record.started)
             .map_or(ResponseBody::Empty, ResponseBody::Http1);
         Ok(Answered { head, body, upgrade: None })
     }
@@ -249,7 +250,7 @@ impl Attempts<'_> {
         waits_for_continue: bool,
         request: &mut Deadline,
     ) -> Result<Event, TryError> {
-        let mut response = Deadline::after(self.timeouts.response);
+        exchange.response.set(self.timeouts.response);
         let mut sent = exchange.sent();
         let mut uploading_since: Option<Instant> = None;
         std::future::poll_fn(|cx| {
@@ -258,7 +259,7 @@ impl Attempts<'_> {
             }
             if exchange.sent() != sent {
                 sent = exchange.sent();
-                response.set(self.timeouts.response);
+                exchange.response.set(self.timeouts.response);
             }
             let client_is_awaited = exchange.waits_for_body() && !(waits_for_continue && body.taken() == 0);
             if client_is_awaited {
@@ -267,9 +268,9 @@ impl Attempts<'_> {
             }
             if let Some(since) = uploading_since.take() {
                 request.extend(since.elapsed());
-                response.set(self.timeouts.response);
+                exchange.response.set(self.timeouts.response);
             }
-            if response.poll(cx).is_ready() {
+            if exchange.response.poll(cx).is_ready() {
                 return Poll::Ready(Err(TryError::Timeout));
             }
             request.poll(cx).map(|()| Err(TryError::RequestTimeout))

@@ -1,9 +1,11 @@
 //! The header fields of a request on their way to a backend: what is dropped and what is made anew.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::message::{RequestHead, is_hop_by_hop};
+use super::worker::Peer;
 use crate::auth::Identity;
 use crate::telemetry::{IdSource, RequestId, is_traceparent};
 use crate::types::fields::{Known, list_elements};
@@ -41,8 +43,8 @@ fn has_prefix(name: &str, prefix: &str) -> bool {
 /// Who a request comes from.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
-    /// The connection's peer.
-    pub(crate) peer: IpAddr,
+    /// The connection's peer, as text.
+    pub(crate) peer: Rc<str>,
     /// The peer's `X-Forwarded-*` are believed.
     pub(crate) trusted: bool,
     /// The connection is TLS.
@@ -53,10 +55,10 @@ pub(crate) struct Origin {
 
 impl Origin {
     /// Reads where a request really comes from.
-    pub(crate) fn of(head: &RequestHead, peer: IpAddr, tls: bool, trusts: impl Fn(IpAddr) -> bool) -> Self {
-        let trusted = trusts(peer);
-        let client = if trusted { client_behind(head, &trusts).unwrap_or(peer) } else { peer };
-        Self { peer, trusted, tls, client }
+    pub(crate) fn of(head: &RequestHead, peer: &Peer, trusts: impl Fn(IpAddr) -> bool) -> Self {
+        let trusted = trusts(peer.ip);
+        let client = if trusted { client_behind(head, &trusts).unwrap_or(peer.ip) } else { peer.ip };
+        Self { peer: Rc::clone(&peer.text), trusted, tls: peer.tls, client }
     }
 }
 
@@ -88,9 +90,11 @@ pub(crate) fn request_id(head: &RequestHead, origin: &Origin, ids: &mut IdSource
 pub(crate) fn strip_client_claims(head: &mut RequestHead, origin: &Origin, strip: &StripList) {
     head.fields.remove_if(|field| match field.known {
         Known::Other => {
+            let begins_with_x = matches!(field.name.as_bytes().first(), Some(b'x' | b'X'));
             strip.contains(field.name)
-                || has_prefix(field.name, "x-figway-")
-                || (!origin.trusted && (has_prefix(field.name, "x-forwarded-") || has_twin(field.name)))
+                || begins_with_x
+                    && (has_prefix(field.name, "x-figway-")
+                        || !origin.trusted && (has_prefix(field.name, "x-forwarded-") || has_twin(field.name)))
         }
         Known::XRealIp | Known::Forwarded => !origin.trusted,
         known => {
@@ -149,8 +153,7 @@ pub(crate) fn prepare(
 
 /// `X-Forwarded-For`, `-Proto` and `-Host`: continued for a trusted peer, begun for anybody else.
 fn forward(head: &mut RequestHead, origin: &Origin) {
-    let mut text = [0u8; 64];
-    let peer = write_ip(origin.peer, &mut text);
+    let peer = origin.peer.as_bytes();
     let mut proto_known = false;
     let mut host_known = false;
     if origin.trusted {
@@ -181,16 +184,6 @@ fn forward(head: &mut RequestHead, origin: &Origin) {
         head.fields.push_known(Known::Other, "x-forwarded-host", authority.as_bytes());
         head.authority = authority;
     }
-}
-
-/// Writes an address without an allocation; IPv4 inside IPv6 is written as IPv4.
-fn write_ip(ip: IpAddr, space: &mut [u8; 64]) -> &[u8] {
-    use std::io::Write as _;
-    let mut rest: &mut [u8] = space;
-    let before = rest.len();
-    let _ = write!(rest, "{}", ip.to_canonical());
-    let used = before - rest.len();
-    &space[..used]
 }
 
 #[cfg(test)]

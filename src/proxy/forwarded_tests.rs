@@ -1,3 +1,5 @@
+//! What reaches a backend, of what clients claim.
+
 use super::*;
 
 fn head(fields: &[(&str, &str)]) -> RequestHead {
@@ -14,7 +16,7 @@ fn ip(text: &str) -> IpAddr {
 
 fn sent(head: &mut RequestHead, peer: &str, trusted: &[&str]) -> String {
     let trusted: Vec<IpAddr> = trusted.iter().map(|text| ip(text)).collect();
-    let origin = Origin::of(head, ip(peer), true, |ip| trusted.contains(&ip));
+    let origin = Origin::of(head, &Peer::new(ip(peer), true), |ip| trusted.contains(&ip));
     strip_client_claims(head, &origin, &StripList::new(&["x-user-id".into()]));
     let mut ids = IdSource::new(1);
     let id = request_id(head, &origin, &mut ids);
@@ -65,7 +67,9 @@ fn a_trusted_peer_continues_its_chain() {
         ("X-Forwarded-Proto", "http"),
         ("X-Request-Id", "mine"),
     ]);
-    let origin = Origin::of(&request, ip("10.0.0.9"), false, |peer| [ip("10.0.0.8"), ip("10.0.0.9")].contains(&peer));
+    let origin = Origin::of(&request, &Peer::new(ip("10.0.0.9"), false), |peer| {
+        [ip("10.0.0.8"), ip("10.0.0.9")].contains(&peer)
+    });
     assert_eq!(origin.client, ip("1.2.3.4"));
     let text = sent(&mut request, "10.0.0.9", &["10.0.0.8", "10.0.0.9"]);
     assert!(text.contains("x-forwarded-for: 1.2.3.4, 10.0.0.8, 10.0.0.9\r\n"), "{text}");
@@ -75,7 +79,9 @@ fn a_trusted_peer_continues_its_chain() {
 #[test]
 fn what_stands_before_an_unreadable_hop_is_not_believed() {
     let request = head(&[("X-Forwarded-For", "1.2.3.4, unknown, 10.0.0.8")]);
-    let origin = Origin::of(&request, ip("10.0.0.9"), false, |peer| [ip("10.0.0.8"), ip("10.0.0.9")].contains(&peer));
+    let origin = Origin::of(&request, &Peer::new(ip("10.0.0.9"), false), |peer| {
+        [ip("10.0.0.8"), ip("10.0.0.9")].contains(&peer)
+    });
     assert_eq!(origin.client, ip("10.0.0.9"));
 }
 

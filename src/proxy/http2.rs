@@ -19,11 +19,12 @@ use super::deadline::Deadline;
 use super::exchange::{self, InterimSink};
 use super::http1::{content_length, is_authority, store_target};
 use super::message::{BodyLength, HeadError, RequestHead, ResponseHead, Version};
-use super::record::Record;
+use super::record::{Record, Spare};
 use super::reply::Reply;
 use super::upstream::LocalExecutor;
 use super::worker::Peer;
 use crate::problem::{Code, Problem};
+use crate::snapshot::Limits;
 use crate::types::fields::Known;
 
 /// Streams at once on one connection.
@@ -40,8 +41,8 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(core: Rc<
         let (core, active) = (Rc::clone(&core), Rc::clone(&active));
         hyper::service::service_fn(move |request| {
             let under_way = UnderWay::begin(&active);
-            let (core, ip, tls) = (Rc::clone(&core), peer.ip, peer.tls);
-            async move { Ok::<_, std::convert::Infallible>(answer(core, ip, tls, request, under_way).await) }
+            let (core, peer) = (Rc::clone(&core), peer.clone());
+            async move { Ok::<_, std::convert::Infallible>(answer(core, peer, request, under_way).await) }
         })
     };
     let connection = Builder::new(LocalExecutor)
@@ -108,16 +109,18 @@ impl InterimSink for NoInterim {
 
 async fn answer(
     core: Rc<Core>,
-    ip: std::net::IpAddr,
-    tls: bool,
+    peer: Peer,
     request: http::Request<Incoming>,
     under_way: UnderWay,
 ) -> http::Response<ReplyBody> {
     let (parts, incoming) = request.into_parts();
     let mut head = RequestHead::default();
-    let read = read_head(&core, &parts, &incoming, &mut head);
-    let body = RequestBody::http2(incoming, head.body, core.view().snapshot.server.timeouts.body);
-    let record = Record::begin(&core, head, ip, tls);
+    let view = core.view();
+    let server = &view.snapshot.server;
+    let read = read_head(&server.limits, &parts, &incoming, &mut head);
+    let body = RequestBody::http2(incoming, head.body, server.timeouts.body);
+    let spare = Spare { head, ..Spare::default() };
+    let record = Record::begin(&core, view, spare, &peer);
     let reply = match read {
         Ok(()) => exchange::answer(record, body.clone(), &mut NoInterim).await,
         Err(error) => Reply::problem(record, &Problem::from(error), Vec::new()),
@@ -126,12 +129,11 @@ async fn answer(
 }
 
 fn read_head(
-    core: &Core,
+    limits: &Limits,
     parts: &http::request::Parts,
     incoming: &Incoming,
     head: &mut RequestHead,
 ) -> Result<(), HeadError> {
-    let limits = core.view().snapshot.server.limits;
     head.version = Version::Http2;
     head.method.push_str(parts.method.as_str());
     head.takes_trailers = parts.headers.get(http::header::TE).is_some_and(|coding| coding == "trailers");
@@ -225,7 +227,7 @@ impl Body for ReplyBody {
         let next = match this.reply.body.poll_next(cx) {
             Poll::Ready(next) => next,
             Poll::Pending => {
-                std::task::ready!(this.reply.deadline.poll(cx));
+                std::task::ready!(this.reply.record.deadline.poll(cx));
                 this.reply.record.aborted = "request-timeout";
                 return Poll::Ready(Some(Err(BodyError::UpstreamStalled)));
             }

@@ -5,8 +5,10 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::core::{Core, View};
+use super::deadline::Deadline;
 use super::forwarded::Origin;
 use super::message::RequestHead;
+use super::worker::Peer;
 use crate::clock::Timestamp;
 use crate::flags::Reason;
 use crate::problem::Code;
@@ -19,12 +21,21 @@ pub(crate) struct Chosen {
     pub(crate) reason: Option<Reason>,
 }
 
+/// What one request leaves to the next of its connection: memory, and a timer that runs already.
+#[derive(Debug, Default)]
+pub(crate) struct Spare {
+    pub(crate) head: RequestHead,
+    pub(crate) deadline: Deadline,
+}
+
 /// One request's story.
 #[derive(Debug)]
 pub(crate) struct Record {
     core: Rc<Core>,
     pub(crate) view: Rc<View>,
     pub(crate) head: RequestHead,
+    /// When the whole exchange must be over.
+    pub(crate) deadline: Deadline,
     pub(crate) origin: Origin,
     pub(crate) id: RequestId,
     pub(crate) started: Instant,
@@ -42,16 +53,17 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Begins with a head; pins the snapshot.
-    pub(crate) fn begin(core: &Rc<Core>, head: RequestHead, peer: std::net::IpAddr, tls: bool) -> Self {
-        let view = core.view();
-        let origin = Origin::of(&head, peer, tls, |ip| view.trusts(ip));
+    /// Begins with a head, under the snapshot that is pinned by `view`.
+    pub(crate) fn begin(core: &Rc<Core>, view: Rc<View>, spare: Spare, peer: &Peer) -> Self {
+        let Spare { head, deadline } = spare;
+        let origin = Origin::of(&head, peer, |ip| view.trusts(ip));
         let id = super::forwarded::request_id(&head, &origin, &mut core.ids.borrow_mut());
         core.metrics().in_flight.inc();
         Self {
             core: Rc::clone(core),
             view,
             head,
+            deadline,
             origin,
             id,
             started: Instant::now(),
@@ -82,11 +94,12 @@ impl Record {
         &self.core
     }
 
-    /// Writes the record and gives the head's memory back for the next request.
-    pub(crate) fn finish(mut self) -> RequestHead {
+    /// Writes the record and gives back what the next request can use.
+    pub(crate) fn finish(mut self) -> Spare {
         self.write();
         self.written = true;
-        std::mem::take(&mut self.head)
+        self.deadline.clear();
+        Spare { head: std::mem::take(&mut self.head), deadline: std::mem::take(&mut self.deadline) }
     }
 
     fn write(&mut self) {

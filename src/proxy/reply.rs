@@ -3,7 +3,6 @@
 use bytes::Bytes;
 
 use super::body::ResponseBody;
-use super::deadline::Deadline;
 use super::http1::client::Http1Exchange;
 use super::message::{BodyLength, RequestHead, ResponseHead, is_hop_by_hop};
 use super::record::Record;
@@ -19,8 +18,6 @@ pub(crate) struct Reply {
     pub(crate) body: ResponseBody,
     /// After a 101: the backend's connection, to be spliced.
     pub(crate) upgrade: Option<Box<Http1Exchange>>,
-    /// When the whole exchange must be over.
-    pub(crate) deadline: Deadline,
     /// The client's connection can't serve another request.
     pub(crate) close: bool,
     /// Keeps the request counted at its backend until the body is over.
@@ -67,7 +64,7 @@ impl Reply {
         let sends_body = !body.is_empty() && record.head.method != "HEAD";
         head.body = if sends_body { BodyLength::Exact(body.len() as u64) } else { BodyLength::None };
         let body = if sends_body { ResponseBody::Full(Some(body)) } else { ResponseBody::Empty };
-        Self { record, head, body, upgrade: None, deadline: Deadline::default(), close: false, _at_backend: None }
+        Self { record, head, body, upgrade: None, close: false, _at_backend: None }
     }
 }
 

@@ -1,6 +1,6 @@
 //! One core: its runtime, its accept loops, its connections, and its small periodic chores.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::IpAddr;
 use std::rc::{Rc, Weak};
@@ -40,7 +40,15 @@ pub(super) enum Phase {
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) ip: IpAddr,
+    /// The address as text, written once a connection.
+    pub(crate) text: Rc<str>,
     pub(crate) tls: bool,
+}
+
+impl Peer {
+    pub(crate) fn new(ip: IpAddr, tls: bool) -> Self {
+        Self { ip, text: ip.to_string().into(), tls }
+    }
 }
 
 /// Runs one core until the phase is [`Phase::Stopped`].
@@ -67,7 +75,7 @@ pub(super) fn run(
                 });
             }));
         }
-        tokio::task::spawn_local(chores(Rc::clone(&core)));
+        tokio::task::spawn_local(chores(Rc::clone(&core), Rc::clone(&registry)));
         loop {
             match *phase.borrow_and_update() {
                 Phase::Serving => {}
@@ -105,7 +113,7 @@ impl Drop for Counted {
     }
 }
 
-async fn chores(core: Rc<Core>) {
+async fn chores(core: Rc<Core>, registry: Rc<Registry>) {
     let mut interval = tokio::time::interval(TICK);
     let mut ticks: u32 = 0;
     loop {
@@ -115,6 +123,7 @@ async fn chores(core: Rc<Core>) {
         let view = core.view(); // also lets go of an old snapshot when no request does
         if ticks.is_multiple_of(SWEEP_EVERY) {
             view.sweep();
+            registry.release_memory();
         }
     }
 }
@@ -136,7 +145,7 @@ async fn connection(core: Rc<Core>, registry: Rc<Registry>, tcp: TcpStream, ip: 
             }
         }
     };
-    let peer = Peer { ip, tls: server.tls.is_some() };
+    let peer = Peer::new(ip, server.tls.is_some());
     drop(server);
     if speaks_h2 {
         return http2::serve(core, peer, stream).await;
@@ -194,18 +203,41 @@ pub(crate) struct Registry(RefCell<slab::Slab<Registered>>);
 #[derive(Debug)]
 struct Registered {
     io: Weak<RefCell<ClientIo>>,
-    idle: bool,
+    state: Cell<Activity>,
+}
+
+/// What a connection is doing, as far as others must know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Activity {
+    /// Within a request.
+    Busy,
+    /// Between requests.
+    Idle,
+    /// Between requests for so long that its buffers were freed.
+    Asleep,
 }
 
 impl Registry {
     fn add(self: &Rc<Self>, io: &Rc<RefCell<ClientIo>>) -> Registration {
-        let key = self.0.borrow_mut().insert(Registered { io: Rc::downgrade(io), idle: true });
+        let key = self.0.borrow_mut().insert(Registered { io: Rc::downgrade(io), state: Cell::new(Activity::Idle) });
         Registration { registry: Rc::clone(self), key }
+    }
+
+    /// Frees the buffers of connections that are idle; called once a second, so that busy ones keep theirs.
+    fn release_memory(&self) {
+        for (_, registered) in self.0.borrow().iter().filter(|(_, registered)| registered.state.get() == Activity::Idle)
+        {
+            if let Some(io) = registered.io.upgrade() {
+                io.borrow_mut().release_memory();
+            }
+            registered.state.set(Activity::Asleep);
+        }
     }
 
     /// Ends the input of idle connections: they wake, find nothing, and close.
     fn wake_idle(&self) {
-        for (_, registered) in self.0.borrow().iter().filter(|(_, registered)| registered.idle) {
+        for (_, registered) in self.0.borrow().iter().filter(|(_, registered)| registered.state.get() != Activity::Busy)
+        {
             if let Some(io) = registered.io.upgrade() {
                 let _ = socket2::SockRef::from(io.borrow().stream.tcp()).shutdown(std::net::Shutdown::Read);
             }
@@ -223,7 +255,8 @@ pub(crate) struct Registration {
 impl Registration {
     /// Between requests, or within one.
     pub(crate) fn set_idle(&self, idle: bool) {
-        self.registry.0.borrow_mut()[self.key].idle = idle;
+        let state = if idle { Activity::Idle } else { Activity::Busy };
+        self.registry.0.borrow()[self.key].state.set(state);
     }
 }
 

@@ -71,6 +71,8 @@ pub struct LineBuffer {
     writer: SyncSender<Message>,
     second: i64,
     second_text: String,
+    /// The address of the line before, as text: callers in front of us are few.
+    client: (std::net::IpAddr, String),
     dropped: prometheus::IntCounter,
 }
 
@@ -80,8 +82,10 @@ impl LineBuffer {
         self.push_time(now);
         let out = &mut self.lines;
         text(out, "request_id", line.request_id);
-        key(out, "client");
-        let _ = write!(out, "\"{}\"", line.client);
+        if line.client != self.client.0 {
+            self.client = (line.client, line.client.to_string());
+        }
+        text(out, "client", &self.client.1);
         text(out, "protocol", line.protocol);
         text(out, "method", line.method);
         text(out, "host", line.host);
@@ -177,6 +181,7 @@ impl AccessLogWriter {
             writer: self.sender.clone(),
             second: 0,
             second_text: String::new(),
+            client: (std::net::Ipv4Addr::UNSPECIFIED.into(), "0.0.0.0".into()),
             dropped: self.dropped.clone(),
         }
     }
@@ -261,15 +266,19 @@ fn number(out: &mut Vec<u8>, name: &str, value: u64) {
 fn text(out: &mut Vec<u8>, name: &str, value: &str) {
     key(out, name);
     out.push(b'"');
-    for byte in value.bytes() {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            0..=0x1f | 0x7f => {
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x7f);
+    let mut rest = value.as_bytes();
+    while let Some(at) = rest.iter().position(special) {
+        out.extend_from_slice(&rest[..at]);
+        match rest[at] {
+            byte @ (b'"' | b'\\') => out.extend_from_slice(&[b'\\', byte]),
+            byte => {
                 let _ = write!(out, "\\u{byte:04x}");
             }
-            _ => out.push(byte),
         }
+        rest = &rest[at + 1..];
     }
+    out.extend_from_slice(rest);
     out.push(b'"');
 }
 

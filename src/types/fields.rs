@@ -129,7 +129,8 @@ pub struct Field<'a> {
 /// The fields of one message, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Fields {
-    text: Vec<u8>,
+    names: String,
+    values: Vec<u8>,
     entries: Vec<Entry>,
     present: u32,
 }
@@ -143,7 +144,8 @@ impl Fields {
 
     /// Forgets every field and keeps the memory.
     pub fn clear(&mut self) {
-        self.text.clear();
+        self.names.clear();
+        self.values.clear();
         self.entries.clear();
         self.present = 0;
     }
@@ -155,13 +157,27 @@ impl Fields {
 
     /// Adds a field whose name is already classified.
     pub fn push_known(&mut self, known: Known, name: &str, value: &[u8]) {
-        let name_start = offset(self.text.len());
-        self.text.extend_from_slice(name.as_bytes());
-        let value_start = offset(self.text.len());
-        self.text.extend_from_slice(value);
-        let end = offset(self.text.len());
-        self.entries.push(Entry { name: (name_start, value_start), value: (value_start, end), known, removed: false });
+        if self.entries.capacity() == 0 {
+            self.reserve();
+        }
+        let name_start = offset(self.names.len());
+        self.names.push_str(name);
+        let value_start = offset(self.values.len());
+        self.values.extend_from_slice(value);
+        self.entries.push(Entry {
+            name: (name_start, offset(self.names.len())),
+            value: (value_start, offset(self.values.len())),
+            known,
+            removed: false,
+        });
         self.present |= known.bit();
+    }
+
+    /// Room for a common message, made at once.
+    fn reserve(&mut self) {
+        self.names.reserve(256);
+        self.values.reserve(1024);
+        self.entries.reserve(24);
     }
 
     /// How many fields there are.
@@ -259,12 +275,12 @@ impl Fields {
     }
 
     fn field(&self, entry: &Entry) -> Field<'_> {
-        let name = std::str::from_utf8(self.slice(entry.name)).unwrap_or_default();
-        Field { name, value: self.slice(entry.value), known: entry.known }
+        let (start, end) = entry.name;
+        Field { name: &self.names[start as usize..end as usize], value: self.slice(entry.value), known: entry.known }
     }
 
     fn slice(&self, (start, end): (u32, u32)) -> &[u8] {
-        &self.text[start as usize..end as usize]
+        &self.values[start as usize..end as usize]
     }
 }
 

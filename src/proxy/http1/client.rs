@@ -4,9 +4,9 @@
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http_body::{Body as _, Frame};
 
 use super::body::BodyReader;
@@ -46,6 +46,8 @@ pub(crate) struct Http1Exchange {
     keep_alive: bool,
     idle_for: Duration,
     scan: HeadScan,
+    /// For the answer's head; kept with the connection, so that its timer is started rarely.
+    pub(crate) response: Deadline,
 }
 
 /// Counts the connection as open until it is dropped.
@@ -116,12 +118,21 @@ impl Http1Exchange {
             keep_alive: false,
             idle_for: Duration::MAX,
             scan: HeadScan::default(),
+            response: Deadline::default(),
         }
     }
 
     /// The idle connection is open and silent.
     pub(crate) fn is_usable(&mut self) -> bool {
         self.stream.is_quiet()
+    }
+
+    /// Drops buffers that an idle connection does not need.
+    pub(crate) fn release_memory(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+        self.queue.release();
     }
 
     /// How long the backend keeps the connection when it is idle, as far as it said.
@@ -245,9 +256,10 @@ impl Http1Exchange {
             .map_err(|_| ExchangeError::Invalid("its head is too large or not well-formed"))?;
         let Some(end) = end else { return Ok(None) };
         let mut head = ResponseHead::default();
-        let text = self.buffer.split_to(end);
         let persistence: Persistence =
-            response_head::parse(&text, self.scan.lines(), self.to_head, &mut head).map_err(ExchangeError::Invalid)?;
+            response_head::parse(&self.buffer[..end], self.scan.lines(), self.to_head, &mut head)
+                .map_err(ExchangeError::Invalid)?;
+        self.buffer.advance(end);
         self.scan = HeadScan::default();
         if head.status == 101 {
             return if self.upgrade {
@@ -291,18 +303,21 @@ pub(crate) struct Http1ResponseBody {
     endpoint: Rc<Endpoint>,
     stall: Deadline,
     idle: Duration,
+    /// When the request began; the connection is idle since then at most.
+    began: Instant,
 }
 
 impl Http1ResponseBody {
-    /// Reads the body that `head` announced; `None` if there is none and the connection is settled.
+    /// Reads the body that the head announced; `None` if there is none and the connection is settled.
     pub(crate) fn new(
         exchange: Box<Http1Exchange>,
         length: BodyLength,
         endpoint: Rc<Endpoint>,
         idle: Duration,
+        began: Instant,
     ) -> Option<Box<Self>> {
         let reader = BodyReader::new(length);
-        let mut body = Self { exchange: Some(exchange), reader, endpoint, stall: Deadline::default(), idle };
+        let mut body = Self { exchange: Some(exchange), reader, endpoint, stall: Deadline::default(), idle, began };
         if body.reader.is_done() {
             body.settle();
         }
@@ -354,11 +369,6 @@ impl Http1ResponseBody {
         }
     }
 
-    /// Bytes of the request that left so far, while the answer is being read.
-    pub(crate) fn sent(&self) -> u64 {
-        self.exchange.as_ref().map_or(0, |exchange| exchange.sent)
-    }
-
     /// The answer is over: the connection goes back to its pool if nothing is left on it.
     fn settle(&mut self) {
         let Some(mut exchange) = self.exchange.take() else { return };
@@ -367,10 +377,9 @@ impl Http1ResponseBody {
             && exchange.buffer.is_empty()
             && !matches!(exchange.upload, Upload::Broken)
         {
-            exchange.buffer = BytesMut::new();
-            exchange.queue.release();
             exchange.reused = true;
-            self.endpoint.give_back(exchange);
+            exchange.response.clear();
+            self.endpoint.give_back(exchange, self.began);
         }
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct ClientIo {
     owes_continue: bool,
     peer: PeerWatch,
     written: u64,
+    /// For the next head, or for its first byte; kept with the connection, so that its timer is started rarely.
+    pub(crate) head_deadline: Deadline,
 }
 
 /// What is known of a peer that waits.
@@ -65,6 +67,7 @@ impl ClientIo {
             owes_continue: false,
             peer: PeerWatch::Waiting,
             written: 0,
+            head_deadline: Deadline::default(),
         }
     }
 

@@ -1,3 +1,5 @@
+//! Which request heads are taken, and which are refused with what.
+
 use super::*;
 
 fn read(text: &str) -> Result<RequestHead, HeadError> {

@@ -13,11 +13,11 @@ use super::request_head;
 use super::write::{self, Delimiter};
 use crate::problem::{Code, Problem};
 use crate::proxy::body::{BodyError, RequestBody};
-use crate::proxy::core::Core;
+use crate::proxy::core::{Core, View};
 use crate::proxy::deadline::Deadline;
 use crate::proxy::exchange::{self, InterimSink};
 use crate::proxy::message::{BodyLength, HeadError, RequestHead, ResponseHead, Version};
-use crate::proxy::record::Record;
+use crate::proxy::record::{Record, Spare};
 use crate::proxy::reply::Reply;
 use crate::proxy::tunnel;
 use crate::proxy::worker::{Peer, Registration};
@@ -32,8 +32,8 @@ const DRAIN: u64 = 64 << 10;
 
 /// What came of waiting for a request.
 enum Incoming {
-    /// A head is in place.
-    Request,
+    /// A head is in place, read under this view's limits.
+    Request(Rc<View>),
     /// The client left, or was idle for too long.
     Closed,
     /// The head is refused.
@@ -42,37 +42,33 @@ enum Incoming {
 
 /// Serves the connection to its end.
 pub(crate) async fn serve(core: Rc<Core>, peer: Peer, io: Rc<RefCell<ClientIo>>, registration: Registration) {
-    let mut head = RequestHead::default();
+    let mut spare = Spare::default();
     loop {
         registration.set_idle(true);
-        let incoming = next_request(&core, &io, &mut head).await;
+        let incoming = next_request(&core, &io, &mut spare.head).await;
         registration.set_idle(false);
-        let (record, body, refused) = match incoming {
+        let (reply, body) = match incoming {
             Incoming::Closed => return,
-            Incoming::Request => {
-                let timeouts = core.view().snapshot.server.timeouts;
-                io.borrow_mut().begin_body(head.body, timeouts.body, head.expects_continue);
-                let body = RequestBody::http1(&io, head.body);
-                (Record::begin(&core, std::mem::take(&mut head), peer.ip, peer.tls), body, None)
+            Incoming::Request(view) => {
+                let length = spare.head.body;
+                let timeout = view.snapshot.server.timeouts.body;
+                io.borrow_mut().begin_body(length, timeout, spare.head.expects_continue);
+                let body = RequestBody::http1(&io, length);
+                let record = Record::begin(&core, view, std::mem::take(&mut spare), &peer);
+                let Some(reply) = have_answered(&io, record, body.clone()).await else { return }; // the client is gone
+                (reply, body)
             }
             Incoming::Refused(error) => {
                 io.borrow_mut().begin_body(BodyLength::None, Duration::ZERO, false);
-                head.close = true;
-                let record = Record::begin(&core, std::mem::take(&mut head), peer.ip, peer.tls);
-                (record, RequestBody::none(), Some(error))
-            }
-        };
-        let reply = match refused {
-            Some(error) => {
+                spare.head.close = true;
+                let record = Record::begin(&core, core.view(), std::mem::take(&mut spare), &peer);
                 let extra =
                     if error.code == Code::MethodNotAllowed { vec![("allow", String::new())] } else { Vec::new() };
-                Some(Reply::problem(record, &Problem::from(error), extra))
+                (Reply::problem(record, &Problem::from(error), extra), RequestBody::none())
             }
-            None => have_answered(&io, record, body.clone()).await,
         };
-        let Some(reply) = reply else { return }; // the client is gone
         match respond(&core, &io, reply, &body).await {
-            After::Next(kept) => head = kept,
+            After::Next(kept) => spare = kept,
             After::Linger => return linger(&io, LINGER).await,
             After::Drop => return,
         }
@@ -82,9 +78,8 @@ pub(crate) async fn serve(core: Rc<Core>, peer: Peer, io: Rc<RefCell<ClientIo>>,
 /// Waits for the next head.
 async fn next_request(core: &Core, io: &Rc<RefCell<ClientIo>>, head: &mut RequestHead) -> Incoming {
     let mut scan = HeadScan::default();
-    let mut deadline = Deadline::default();
     let mut reading = false;
-    io.borrow_mut().release_memory();
+    io.borrow_mut().head_deadline.clear();
     std::future::poll_fn(|cx| {
         let io = &mut *io.borrow_mut();
         loop {
@@ -95,22 +90,18 @@ async fn next_request(core: &Core, io: &Rc<RefCell<ClientIo>>, head: &mut Reques
                 match scan.advance(&io.buffer, request_head::head_limits(limits)) {
                     Err(oversize) => return Poll::Ready(Incoming::Refused(oversize.into())),
                     Ok(Some(end)) => {
-                        let text = io.buffer.split_to(end);
-                        return Poll::Ready(match request_head::parse(&text, scan.lines(), limits, head) {
-                            Ok(()) => Incoming::Request,
-                            Err(error) => Incoming::Refused(error),
-                        });
+                        let parsed = request_head::parse(&io.buffer[..end], scan.lines(), limits, head);
+                        bytes::Buf::advance(&mut io.buffer, end);
+                        return Poll::Ready(parsed.map_or_else(Incoming::Refused, |()| Incoming::Request(view)));
                     }
                     Ok(None) if !reading => {
                         reading = true;
-                        deadline.set(view.snapshot.server.timeouts.header);
+                        io.head_deadline.set(view.snapshot.server.timeouts.header);
                     }
                     Ok(None) => {}
                 }
             } else if core.draining.get() {
                 return Poll::Ready(Incoming::Closed);
-            } else if !deadline.is_set() {
-                deadline.set(core.view().snapshot.server.timeouts.idle);
             }
             match io.poll_fill(cx) {
                 Poll::Ready(Ok(read)) if read > 0 => {}
@@ -121,7 +112,10 @@ async fn next_request(core: &Core, io: &Rc<RefCell<ClientIo>>, head: &mut Reques
                 }
                 Poll::Ready(_) => return Poll::Ready(Incoming::Closed),
                 Poll::Pending => {
-                    ready!(deadline.poll(cx));
+                    if !io.head_deadline.is_set() {
+                        io.head_deadline.set(core.view().snapshot.server.timeouts.idle);
+                    }
+                    ready!(io.head_deadline.poll(cx));
                     return Poll::Ready(if reading {
                         Incoming::Refused(HeadError::new(
                             Code::RequestTimeout,
@@ -189,8 +183,8 @@ async fn have_answered(io: &Rc<RefCell<ClientIo>>, record: Record, body: Request
 
 /// What follows an answer.
 enum After {
-    /// Another request; the head's memory is used again.
-    Next(RequestHead),
+    /// Another request, in the memory of this one.
+    Next(Spare),
     /// Nothing, once the client has read everything.
     Linger,
     /// Nothing: the connection is broken off.
@@ -288,7 +282,7 @@ async fn pump(io: &RefCell<ClientIo>, reply: &mut Reply, delimiter: Delimiter) -
                     Poll::Ready(Err(_)) => return Poll::Ready(Err("client-gone")),
                     Poll::Ready(Ok(())) => {
                         if let Some((since, _)) = blocked.take() {
-                            reply.deadline.extend(since.elapsed());
+                            reply.record.deadline.extend(since.elapsed());
                             stall.clear();
                         }
                         if ended {
@@ -308,7 +302,7 @@ async fn pump(io: &RefCell<ClientIo>, reply: &mut Reply, delimiter: Delimiter) -
                     if io.poll_gone(cx).is_ready() {
                         return Poll::Ready(Err("client-gone"));
                     }
-                    return reply.deadline.poll(cx).map(|()| Err("request-timeout"));
+                    return reply.record.deadline.poll(cx).map(|()| Err("request-timeout"));
                 }
             }
             let next = match reply.body.poll_next(cx) {

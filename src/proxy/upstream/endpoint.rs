@@ -101,19 +101,19 @@ impl Endpoint {
     }
 
     /// An idle connection that is still open, the one used last.
-    pub(crate) fn take_idle(&self) -> Option<Box<Http1Exchange>> {
+    pub(crate) fn take_idle(&self, now: Instant) -> Option<Box<Http1Exchange>> {
         loop {
             let Idle { mut exchange, until } = self.idle.borrow_mut().pop()?;
             self.series.idle.dec();
-            if exchange.is_usable() && Instant::now() < until {
+            if now < until && exchange.is_usable() {
                 return Some(exchange);
             }
         }
     }
 
-    /// Keeps a connection for the next request.
-    pub(crate) fn give_back(&self, exchange: Box<Http1Exchange>) {
-        let until = Instant::now() + exchange.idle_for().min(IDLE);
+    /// Keeps a connection, used last at `now`, for the next request.
+    pub(crate) fn give_back(&self, exchange: Box<Http1Exchange>, now: Instant) {
+        let until = now + exchange.idle_for().min(IDLE);
         self.series.idle.inc();
         self.idle.borrow_mut().push(Idle { exchange, until });
     }
@@ -127,7 +127,11 @@ impl Endpoint {
     pub(super) fn sweep(&self, now: Instant) {
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
-        idle.retain_mut(|idle| now < idle.until && idle.exchange.is_usable());
+        idle.retain_mut(|idle| {
+            let keep = now < idle.until && idle.exchange.is_usable();
+            idle.exchange.release_memory();
+            keep
+        });
         self.series.idle.sub(i64::try_from(before - idle.len()).unwrap_or(i64::MAX));
         self.h2.borrow_mut().retain(|sender| !sender.is_closed());
     }
