@@ -84,10 +84,6 @@ impl Provider {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    pub(crate) fn set(&self, does: Does) {
-        self.state().does = does;
-    }
-
     /// The books.
     pub(crate) fn charged(&self) -> Vec<Charged> {
         self.state().charged.clone()

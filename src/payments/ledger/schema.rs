@@ -29,17 +29,16 @@ const MIGRATIONS: &[&str] = &["
         updated     INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX pending_payments ON payments (id) WHERE state = 'pending';
-    CREATE INDEX leased_payments ON payments (lease_until) WHERE lease_until IS NOT NULL;
     CREATE INDEX payments_by_order ON payments (order_id);
 
     -- The primary key is the rule that a client's key names one payment.
     CREATE TABLE keys (
         key     BLOB PRIMARY KEY,
-        payment TEXT NOT NULL REFERENCES payments (id)
+        payment TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
 
     CREATE TABLE attempts (
-        payment         TEXT NOT NULL REFERENCES payments (id),
+        payment         TEXT NOT NULL,
         number          INTEGER NOT NULL CHECK (number > 0),
         provider        TEXT NOT NULL,
         state           TEXT NOT NULL CHECK (state IN ('intent', 'succeeded', 'declined', 'soft_declined',
@@ -57,7 +56,7 @@ const MIGRATIONS: &[&str] = &["
         WHERE state NOT IN ('not_processed', 'voided', 'soft_declined');
 
     CREATE TABLE journal (
-        payment TEXT NOT NULL REFERENCES payments (id),
+        payment TEXT NOT NULL,
         entry   INTEGER NOT NULL,
         at      INTEGER NOT NULL,
         record  TEXT NOT NULL,

@@ -1,4 +1,8 @@
 //! What each operation of the embedded ledger does to its tables, within a transaction of the caller.
+//!
+//! `payment = ?1 || ''` instead of `payment = ?1` where that is no unique key: its planner looks at
+//! a bare parameter's value (`sqlite3ExprIsInteger`), and SQLite then compiles the statement anew
+//! for every other value, which took a third of the writer's time.
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, ffi, params};
@@ -8,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::payments::id::PaymentId;
 use crate::payments::idempotency::Digest;
 use crate::payments::money::{Currency, Money};
-use crate::payments::record::{AttemptState, Intent, Operation, PaymentState, Record};
+use crate::payments::record::{AttemptState, Operation, PaymentState, Record};
 use crate::payments::verdict::{Doubt, Verdict};
 
 /// Attempts that one call of [`recover`] looks at, so that no write waits long behind it.
@@ -46,28 +50,38 @@ pub(super) fn accept(connection: &Connection, new: &NewPayment) -> Result<Accept
         currency: currency.into(),
         method: new.method.clone(),
     };
-    write_journal(connection, &new.id, new.now, &accepted)?;
-    apply(connection, &new.id, new.now, &Record::Intent(new.intent.clone()))?;
+    let mut journal = JournalEnd::of_new_payment(connection, &new.id, new.now);
+    journal.add(&accepted)?;
+    apply(&mut journal, &Record::Intent(new.intent.clone()), &mut Vec::new())?;
     Ok(Accepted::New)
 }
 
 pub(super) fn save(connection: &Connection, save: &Save) -> Result<(), LedgerError> {
+    let mut attempts = attempts(connection, &save.id)?;
+    let mut journal = JournalEnd::find(connection, &save.id, save.now)?;
     for record in &save.records {
-        apply(connection, &save.id, save.now, record)?;
+        apply(&mut journal, record, &mut attempts)?;
     }
-    let states = attempts(connection, &save.id)?.into_iter().map(|attempt| attempt.state);
-    let state = PaymentState::of(states).as_str();
+    let state = PaymentState::of(attempts.iter().map(|attempt| attempt.state)).as_str();
     let changed = connection
         .prepare_cached("UPDATE payments SET state = ?2, lease_until = ?3, updated = ?4 WHERE id = ?1")?
         .execute(params![save.id.as_str(), state, save.lease_until.map(|until| until.0), save.now.0])?;
     if changed == 1 { Ok(()) } else { Err(LedgerError::Conflict(format!("there is no payment {}", save.id))) }
 }
 
+/// Whether [`recover`] would find anything.
+pub(super) fn has_expired(connection: &Connection, now: Timestamp) -> Result<bool, LedgerError> {
+    let found = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM payments WHERE state = 'pending' AND lease_until <= ?1)")?
+        .query_row([now.0], |row| row.get(0))?;
+    Ok(found)
+}
+
 pub(super) fn recover(connection: &Connection, now: Timestamp) -> Result<u64, LedgerError> {
     let left: Vec<(String, u32)> = connection
         .prepare_cached(
             "SELECT payment, number FROM payments JOIN attempts ON payment = id \
-             WHERE lease_until <= ?1 AND attempts.state = 'intent' LIMIT ?2",
+             WHERE payments.state = 'pending' AND lease_until <= ?1 AND attempts.state = 'intent' LIMIT ?2",
         )?
         .query_map(params![now.0, RECOVER_AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
@@ -80,22 +94,36 @@ pub(super) fn recover(connection: &Connection, now: Timestamp) -> Result<u64, Le
     Ok(left.len() as u64)
 }
 
-fn apply(connection: &Connection, id: &PaymentId, now: Timestamp, record: &Record) -> Result<(), LedgerError> {
+/// Writes one record, and repeats it in `attempts`.
+fn apply(journal: &mut JournalEnd<'_>, record: &Record, attempts: &mut Vec<StoredAttempt>) -> Result<(), LedgerError> {
+    let JournalEnd { connection, id, now, .. } = *journal;
     match record {
         Record::Accepted { .. } => return Err(LedgerError::Conflict(format!("{id} is accepted already"))),
-        Record::Intent(intent) => insert_attempt(connection, id, now, intent)?,
-        Record::Outcome { attempt, verdict, .. } => settle_attempt(connection, id, now, *attempt, verdict)?,
+        Record::Intent(intent) => insert_attempt(connection, id, StoredAttempt::begin(intent, now), attempts)?,
+        Record::Outcome { attempt, verdict, .. } => {
+            let Some(stored) = attempts.iter_mut().find(|stored| stored.number == *attempt) else {
+                return Err(LedgerError::Conflict(format!("{id} has no attempt {attempt}")));
+            };
+            settle_attempt(connection, id, now, stored, verdict)?;
+        }
     }
-    write_journal(connection, id, now, record)
+    journal.add(record)
 }
 
-fn insert_attempt(connection: &Connection, id: &PaymentId, now: Timestamp, intent: &Intent) -> Result<(), LedgerError> {
+fn insert_attempt(
+    connection: &Connection,
+    id: &PaymentId,
+    new: StoredAttempt,
+    attempts: &mut Vec<StoredAttempt>,
+) -> Result<(), LedgerError> {
+    let (number, provider, state) = (new.number, new.provider.as_str(), new.state.as_str());
     connection
         .prepare_cached(
             "INSERT INTO attempts (payment, number, provider, state, order_reference, started) \
-             VALUES (?1, ?2, ?3, 'intent', ?4, ?5)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
-        .execute(params![id.as_str(), intent.attempt, intent.provider.as_str(), intent.order_reference, now.0])?;
+        .execute(params![id.as_str(), number, provider, state, new.order_reference, new.started.0])?;
+    attempts.push(new);
     Ok(())
 }
 
@@ -103,14 +131,10 @@ fn settle_attempt(
     connection: &Connection,
     id: &PaymentId,
     now: Timestamp,
-    attempt: u32,
+    stored: &mut StoredAttempt,
     verdict: &Verdict,
 ) -> Result<(), LedgerError> {
-    let found = attempts(connection, id)?.into_iter().find(|stored| stored.number == attempt);
-    let Some(mut stored) = found else {
-        return Err(LedgerError::Conflict(format!("{id} has no attempt {attempt}")));
-    };
-    let next = AttemptState::of(verdict);
+    let (attempt, next) = (stored.number, AttemptState::of(verdict));
     if !stored.state.may_become(next) {
         let (current, next) = (stored.state.as_str(), next.as_str());
         return Err(LedgerError::Conflict(format!("attempt {attempt} of {id} is {current} and can't become {next}")));
@@ -133,15 +157,35 @@ fn settle_attempt(
     Ok(())
 }
 
-fn write_journal(connection: &Connection, id: &PaymentId, now: Timestamp, record: &Record) -> Result<(), LedgerError> {
-    let text = serde_json::to_string(record).map_err(|error| LedgerError::Unavailable(error.to_string()))?;
-    connection
-        .prepare_cached(
-            "INSERT INTO journal (payment, entry, at, record) \
-             VALUES (?1, (SELECT coalesce(max(entry), 0) + 1 FROM journal WHERE payment = ?1), ?2, ?3)",
-        )?
-        .execute(params![id.as_str(), now.0, text])?;
-    Ok(())
+/// The end of a payment's journal, where records are added.
+struct JournalEnd<'a> {
+    connection: &'a Connection,
+    id: &'a PaymentId,
+    now: Timestamp,
+    last_entry: i64,
+}
+
+impl<'a> JournalEnd<'a> {
+    fn of_new_payment(connection: &'a Connection, id: &'a PaymentId, now: Timestamp) -> Self {
+        Self { connection, id, now, last_entry: 0 }
+    }
+
+    fn find(connection: &'a Connection, id: &'a PaymentId, now: Timestamp) -> Result<Self, LedgerError> {
+        let last_entry = connection
+            .prepare_cached("SELECT entry FROM journal WHERE payment = ?1 || '' ORDER BY entry DESC LIMIT 1")?
+            .query_row([id.as_str()], |row| row.get(0))
+            .optional()?;
+        Ok(Self { connection, id, now, last_entry: last_entry.unwrap_or(0) })
+    }
+
+    fn add(&mut self, record: &Record) -> Result<(), LedgerError> {
+        let text = serde_json::to_string(record).map_err(|error| LedgerError::Unavailable(error.to_string()))?;
+        self.last_entry += 1;
+        self.connection
+            .prepare_cached("INSERT INTO journal (payment, entry, at, record) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![self.id.as_str(), self.last_entry, self.now.0, text])?;
+        Ok(())
+    }
 }
 
 pub(super) fn by_key(connection: &Connection, key: &Digest) -> Result<Option<StoredPayment>, LedgerError> {
@@ -210,7 +254,7 @@ fn attempts(connection: &Connection, id: &PaymentId) -> Result<Vec<StoredAttempt
     let found = connection
         .prepare_cached(
             "SELECT number, provider, state, order_reference, provider_ref, decline_code, reason, started, ended \
-             FROM attempts WHERE payment = ?1 ORDER BY number",
+             FROM attempts WHERE payment = ?1 || '' ORDER BY number",
         )?
         .query_map([id.as_str()], |row| {
             Ok(StoredAttempt {

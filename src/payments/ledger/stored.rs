@@ -96,17 +96,7 @@ impl StoredPayment {
         self.lease_until = lease_until;
         self.updated = now;
         if let Some(intent) = intent {
-            self.attempts.push(StoredAttempt {
-                number: intent.attempt,
-                provider: intent.provider,
-                state: AttemptState::Intent,
-                order_reference: intent.order_reference,
-                provider_ref: None,
-                decline_code: None,
-                reason: None,
-                started: now,
-                ended: None,
-            });
+            self.attempts.push(StoredAttempt::begin(&intent, now));
         }
     }
 
@@ -127,6 +117,21 @@ impl StoredPayment {
 }
 
 impl StoredAttempt {
+    /// The attempt that an intent begins.
+    pub(super) fn begin(intent: &Intent, now: Timestamp) -> Self {
+        Self {
+            number: intent.attempt,
+            provider: intent.provider.clone(),
+            state: AttemptState::Intent,
+            order_reference: intent.order_reference.clone(),
+            provider_ref: None,
+            decline_code: None,
+            reason: None,
+            started: now,
+            ended: None,
+        }
+    }
+
     /// Takes over what a verdict says.
     pub(in crate::payments) fn settle(&mut self, verdict: &Verdict, now: Timestamp) {
         self.state = AttemptState::of(verdict);

@@ -1,10 +1,10 @@
 //! The one thread that writes the embedded ledger, in groups.
 //!
 //! While one group is being made durable, the writes that arrive wait together and become the next:
-//! one transaction and one `fsync` for all of them. Each write has its own savepoint, so that one
-//! that breaks a rule takes nobody with it. A group whose commit fails has failed for everybody in
-//! it, and the connection is opened anew: after a failed `fsync` nothing that it believes can be
-//! trusted.
+//! one transaction and one `fsync` for all of them. A write that breaks a rule takes nobody with it:
+//! the group is then done again with a savepoint for each. A group whose commit fails has failed for
+//! everybody in it, and the connection is opened anew: after a failed `fsync` nothing that it
+//! believes can be trusted.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
@@ -37,10 +37,10 @@ impl Writer {
     /// Runs `work` within the next group; ready when the group is durable.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
+        work: impl Fn(&Connection) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (reply, answer) = oneshot::channel();
-        let write = Box::new(OneWrite { work: Some(work), result: None, reply });
+        let write = Box::new(OneWrite { work, result: None, reply });
         self.0.try_send(write).map_err(|error| match error {
             TrySendError::Full(_) => LedgerError::Unavailable(format!("{QUEUE} writes are waiting already")),
             TrySendError::Disconnected(_) => stopped(),
@@ -55,26 +55,26 @@ fn stopped() -> LedgerError {
 
 /// A write of any result.
 trait Write: Send {
-    /// Does the work within a savepoint; whether to keep it.
+    /// Does the work, again if need be; whether to keep it.
     fn run(&mut self, connection: &Connection) -> bool;
     /// Tells who waits: the write's own result, or why the group failed.
     fn tell(self: Box<Self>, group: Result<(), LedgerError>);
 }
 
 struct OneWrite<F, T> {
-    work: Option<F>,
+    work: F,
     result: Option<Result<T, LedgerError>>,
     reply: oneshot::Sender<Result<T, LedgerError>>,
 }
 
 impl<F, T> Write for OneWrite<F, T>
 where
-    F: FnOnce(&Connection) -> Result<T, LedgerError> + Send,
+    F: Fn(&Connection) -> Result<T, LedgerError> + Send,
     T: Send,
 {
     fn run(&mut self, connection: &Connection) -> bool {
-        self.result = self.work.take().map(|work| work(connection));
-        matches!(self.result, Some(Ok(_)))
+        let result = self.result.insert((self.work)(connection));
+        result.is_ok()
     }
 
     fn tell(self: Box<Self>, group: Result<(), LedgerError>) {
@@ -103,8 +103,7 @@ impl Thread {
             let mut group = vec![first];
             group.extend(self.receiver.try_iter().take(GROUP - 1));
             let result = self.commit(&mut group);
-            if let Err(error) = &result {
-                tracing::error!(error = %error, writes = group.len(), "The payment ledger can't be written");
+            if result.is_err() {
                 self.connection = None;
             }
             for write in group {
@@ -119,15 +118,26 @@ impl Thread {
             None => self.location.connect().map_err(|error| LedgerError::Unavailable(error.to_string()))?,
         };
         let connection = self.connection.insert(connection);
-        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        for write in group {
-            connection.prepare_cached("SAVEPOINT write")?.execute([])?;
-            if !write.run(connection) {
-                connection.prepare_cached("ROLLBACK TO write")?.execute([])?;
+        execute(connection, "BEGIN IMMEDIATE")?;
+        if !group.iter_mut().all(|write| write.run(connection)) {
+            // A full disk makes SQLite roll back by itself.
+            if !connection.is_autocommit() {
+                execute(connection, "ROLLBACK")?;
             }
-            connection.prepare_cached("RELEASE write")?.execute([])?;
+            execute(connection, "BEGIN IMMEDIATE")?;
+            for write in group {
+                execute(connection, "SAVEPOINT write")?;
+                if !write.run(connection) {
+                    execute(connection, "ROLLBACK TO write")?;
+                }
+                execute(connection, "RELEASE write")?;
+            }
         }
-        connection.prepare_cached("COMMIT")?.execute([])?;
-        Ok(())
+        execute(connection, "COMMIT")
     }
+}
+
+fn execute(connection: &Connection, sql: &str) -> Result<(), LedgerError> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
 }
