@@ -26,7 +26,7 @@ check: ## formatting, lints and the sample configuration
 	$(CARGO) run --locked -- check --config config/gateway.yaml
 
 fuzz: ## the property tests at length, from new seeds: make fuzz CASES=1000000
-	FIGWAY_FUZZ_CASES=$(CASES) CARGO_PROFILE_TEST_OPT_LEVEL=2 $(CARGO) test --locked --lib
+	FIGWAY_FUZZ_CASES=$(CASES) CARGO_PROFILE_TEST_OPT_LEVEL=2 $(CARGO) test --locked --lib property
 
 build: ## the release binary, target/release/figway
 	$(CARGO) build --release --locked

@@ -4,15 +4,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::cli::ServeArgs;
 use super::explainer::Published;
-use super::payments;
+use super::payments::Payments;
 use crate::admin::{self, AdminState, Limits, Readiness};
 use crate::config::Kept;
 use crate::proxy::{self, DataPlane};
@@ -22,6 +24,9 @@ use crate::telemetry::{AccessLogWriter, Destination, Metrics};
 
 /// Threads of the control plane's runtime: it serves people, reloads and payments, not the traffic.
 const CONTROL_THREADS: usize = 2;
+
+/// What payments get at the end even if connections took the whole drain timeout.
+const LAST_PAYMENTS: Duration = Duration::from_secs(1);
 
 /// Runs the gateway until SIGTERM or SIGINT.
 pub(super) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
@@ -49,6 +54,7 @@ pub(crate) struct Options {
 pub(crate) struct Gateway {
     data_plane: DataPlane,
     admin_address: Option<SocketAddr>,
+    payments: Payments,
     handle: Arc<SnapshotHandle>,
     trigger: ReloadTrigger,
     readiness: Arc<Readiness>,
@@ -68,7 +74,7 @@ impl Gateway {
         let (reloader, handle) = tokio::task::spawn_blocking(|| Reloader::start(reload_options)).await??;
         let snapshot = handle.load();
         let access_log = AccessLogWriter::start(destination(&snapshot), &metrics)?;
-        let payments = payments::open(&snapshot, &metrics).await?;
+        let payments = Payments::open(&snapshot, &metrics).await;
         let (ending, ended) = watch::channel(false);
         let mut control = Vec::new();
 
@@ -82,18 +88,29 @@ impl Gateway {
             fetcher.run(published, told(until)).await;
         }));
 
-        let mut admin_address = None;
-        if let Some(address) = snapshot.startup.admin_listen {
-            let listener = tokio::net::TcpListener::bind(address)
-                .await
-                .with_context(|| format!("admin.listen: can't listen on {address}"))?;
-            admin_address = Some(listener.local_addr()?);
-            let rendered = Arc::clone(&metrics);
+        // Taken before clients are served, answered after: whoever hears "ready" can be served.
+        let admin_listener = match snapshot.startup.admin_listen {
+            Some(address) => Some(listen_for_people(address).await?),
+            None => None,
+        };
+        let rendered = Arc::clone(&metrics);
+        let data_plane = DataPlane::start(proxy::Options {
+            listen: snapshot.startup.listen.clone(),
+            threads: snapshot.startup.threads,
+            handle: Arc::clone(&handle),
+            metrics,
+            access_log: access_log.clone(),
+            payments: payments.distributor(),
+            control: tokio::runtime::Handle::current(),
+        })
+        .context("server.listen")?;
+        let admin_address = admin_listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        if let Some(listener) = admin_listener {
             let state = AdminState {
                 handle: Arc::clone(&handle),
                 changes: reloader.writer(),
                 explainer: Arc::new(Published(Arc::clone(&handle))),
-                payments: payments.as_ref().map(payments::records),
+                payments: payments.records(),
                 metrics: Arc::new(move || rendered.render()),
                 readiness: Arc::clone(&readiness),
                 limits: Limits::default(),
@@ -101,16 +118,6 @@ impl Gateway {
             control.push(tokio::spawn(admin::serve(listener, state, told(ended.clone()))));
         }
 
-        let data_plane = DataPlane::start(proxy::Options {
-            listen: snapshot.startup.listen.clone(),
-            threads: snapshot.startup.threads,
-            handle: Arc::clone(&handle),
-            metrics,
-            access_log: access_log.clone(),
-            payments,
-            control: tokio::runtime::Handle::current(),
-        })
-        .context("server.listen")?;
         let trigger = reloader.trigger();
         let follow = follow_access_log(reloader.published(), Arc::clone(&handle), access_log.clone());
         let until = ended.clone();
@@ -122,7 +129,7 @@ impl Gateway {
             }
         }));
         control.push(tokio::spawn(reloader.run(told(ended))));
-        Ok(Self { data_plane, admin_address, handle, trigger, readiness, access_log, ending, control })
+        Ok(Self { data_plane, admin_address, payments, handle, trigger, readiness, access_log, ending, control })
     }
 
     /// Where clients are served.
@@ -169,14 +176,16 @@ impl Gateway {
         Ok(())
     }
 
-    /// Stops accepting, waits for requests in flight up to the drain timeout, and ends.
+    /// Stops accepting, waits for requests and payments under way up to the drain timeout, and ends.
     pub(crate) async fn shutdown(self) {
         self.readiness.drain();
-        let cut = self.data_plane.drain(self.handle.load().server.drain.timeout).await;
+        let (begun, timeout) = (Instant::now(), self.handle.load().server.drain.timeout);
+        let cut = self.data_plane.drain(timeout).await;
         if cut > 0 {
             tracing::warn!(connections = cut, "the drain timeout is over; connections are cut");
         }
         let _ = tokio::task::spawn_blocking(|| self.data_plane.stop()).await;
+        self.payments.end(timeout.saturating_sub(begun.elapsed()).max(LAST_PAYMENTS)).await;
         self.ending.send_replace(true);
         for task in self.control {
             let _ = task.await;
@@ -184,6 +193,11 @@ impl Gateway {
         self.access_log.flush();
         tracing::info!("ended");
     }
+}
+
+async fn listen_for_people(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("admin.listen: can't listen on {address}"))
 }
 
 /// Ready once the watched value says so, or nobody can say it any more.

@@ -83,7 +83,6 @@ fn encode(text: &str, separator: Option<char>, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -151,21 +150,28 @@ mod tests {
         String::from_utf8(bytes).expect("UTF-8")
     }
 
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    mod property {
+        use proptest::prelude::*;
 
-        #[test]
-        fn every_text_survives_its_header(text in any::<String>()) {
-            let value = header_value(&json!(text)).expect("a value");
-            prop_assert!(http::HeaderValue::from_str(&value).is_ok() && value.trim() == value);
-            prop_assert_eq!(decode(&value), text);
-        }
+        use super::*;
+        use crate::types::property::config;
 
-        #[test]
-        fn every_list_survives_its_header(items in proptest::collection::vec("[ ,%a\u{e9}\r]{1,4}", 1..4)) {
-            let value = header_value(&json!(items)).expect("a value");
-            let back: Vec<_> = value.split(',').map(decode).collect();
-            prop_assert_eq!(back, items);
+        proptest! {
+            #![proptest_config(config(300))]
+
+            #[test]
+            fn every_text_survives_its_header(text in any::<String>()) {
+                let value = header_value(&json!(text)).expect("a value");
+                prop_assert!(http::HeaderValue::from_str(&value).is_ok() && value.trim() == value);
+                prop_assert_eq!(decode(&value), text);
+            }
+
+            #[test]
+            fn every_list_survives_its_header(items in proptest::collection::vec("[ ,%a\u{e9}\r]{1,4}", 1..4)) {
+                let value = header_value(&json!(items)).expect("a value");
+                let back: Vec<_> = value.split(',').map(decode).collect();
+                prop_assert_eq!(back, items);
+            }
         }
     }
 }

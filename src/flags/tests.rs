@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use serde_json::json;
 
 use super::*;
@@ -232,26 +230,33 @@ fn two_flags_choose_different_people() {
     assert!(both.abs_diff(2500) < 150, "independent halves share a quarter, not {both}");
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
+mod property {
+    use proptest::prelude::*;
 
-    #[test]
-    fn raising_the_percentage_never_takes_anyone_back(name in ".{1,20}", low in 0..=WHOLE, high in 0..=WHOLE) {
-        let (low, high) = (low.min(high), low.max(high));
-        let before = migration(Stage::Canary, low).evaluate(&user(&name), false).variant;
-        let after = migration(Stage::Canary, high).evaluate(&user(&name), false).variant;
-        prop_assert!(before <= after, "{name} was new at {low} and is not at {high}");
-    }
+    use super::*;
+    use crate::types::property::config;
 
-    #[test]
-    fn the_same_subject_always_gets_the_same(name in ".{1,20}", weights in proptest::collection::vec(0u32..1000, 1..6)) {
-        prop_assume!(weights.iter().sum::<u32>() > 0);
-        let flag = flag(Kind::Split(
-            Split::new(weights.iter().enumerate().map(|(n, &weight)| (format!("v{n}").into(), weight)).collect()).expect("valid"),
-        ));
-        let first = flag.evaluate(&user(&name), false);
-        prop_assert!(weights[first.variant] > 0, "a variant without weight got a subject");
-        prop_assert_eq!(first, flag.evaluate(&user(&name), false));
+    proptest! {
+        #![proptest_config(config(256))]
+
+        #[test]
+        fn raising_the_percentage_never_takes_anyone_back(name in ".{1,20}", low in 0..=WHOLE, high in 0..=WHOLE) {
+            let (low, high) = (low.min(high), low.max(high));
+            let before = migration(Stage::Canary, low).evaluate(&user(&name), false).variant;
+            let after = migration(Stage::Canary, high).evaluate(&user(&name), false).variant;
+            prop_assert!(before <= after, "{name} was new at {low} and is not at {high}");
+        }
+
+        #[test]
+        fn the_same_subject_always_gets_the_same(name in ".{1,20}", weights in proptest::collection::vec(0u32..1000, 1..6)) {
+            prop_assume!(weights.iter().sum::<u32>() > 0);
+            let flag = flag(Kind::Split(
+                Split::new(weights.iter().enumerate().map(|(n, &weight)| (format!("v{n}").into(), weight)).collect()).expect("valid"),
+            ));
+            let first = flag.evaluate(&user(&name), false);
+            prop_assert!(weights[first.variant] > 0, "a variant without weight got a subject");
+            prop_assert_eq!(first, flag.evaluate(&user(&name), false));
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 use super::*;
 
@@ -318,66 +317,73 @@ fn all_paths() -> Vec<String> {
     paths.iter().flat_map(|path| [format!("{path}/"), path.clone()]).filter(|path| !path.is_empty()).collect()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
+mod property {
+    use proptest::prelude::*;
 
-    #[test]
-    fn a_lookup_follows_the_rules(
-        routes in proptest::collection::vec(route(), 1..8),
-        paths in proptest::collection::vec("(/[abc]){0,4}/?", 8),
-    ) {
-        let (table, specs, _) = valid_part(&routes);
-        for path in paths.iter().filter(|path| !path.is_empty()) {
-            for (method, host) in [("GET", "h"), ("HEAD", ""), ("POST", "h"), ("PUT", "i"), ("BREW", "h")] {
-                let found = match table.lookup(host, path, method) {
-                    Lookup::Found { route, .. } => Some(route),
-                    _ => None,
-                };
-                let expect = by_the_rules(&specs, host, path, method).map(|(taker, _)| taker);
-                prop_assert_eq!(found, expect, "{} {}{} in {:?}", method, host, path, specs);
-            }
-        }
-    }
+    use super::*;
+    use crate::types::property::config;
 
-    #[test]
-    fn arbitrary_templates_never_panic(routes in proptest::collection::vec((".{0,3}", "/?[a{}*/.%;é2F]{0,12}", ".{0,3}"), 1..4)) {
-        let specs: Vec<_> = routes.iter().map(|(host, path, method)| RouteSpec {
-            name: "r".into(),
-            host: Some(host.clone()).filter(|host| !host.is_empty()),
-            path: path.clone(),
-            methods: vec![method.clone()].into_iter().filter(|method| !method.is_empty()).collect(),
-        }).collect();
-        match RouteTable::build(&specs) {
-            Ok(table) => prop_assert!(table.fall_throughs().len() < 10),
-            Err(conflicts) => prop_assert!(!conflicts.is_empty()),
-        }
-    }
-}
+    proptest! {
+        #![proptest_config(config(256))]
 
-proptest! {
-    // Each case tries every short path, so a few cases go far.
-    #![proptest_config(ProptestConfig { cases: 16, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn reach_and_fall_throughs_are_what_trying_every_path_shows(routes in proptest::collection::vec(route(), 1..8)) {
-        let (table, specs, refused) = valid_part(&routes);
-        let (mut reached, mut fallen) = (BTreeSet::new(), BTreeSet::new());
-        for (path, host) in all_paths().iter().flat_map(|path| [(path, "h"), (path, "")]) {
-            for method in METHODS {
-                if let Some((taker, passed)) = by_the_rules(&specs, host, path, method) {
-                    reached.insert(taker);
-                    fallen.extend(passed.into_iter().map(|passed| (passed, taker)));
+        #[test]
+        fn a_lookup_follows_the_rules(
+            routes in proptest::collection::vec(route(), 1..8),
+            paths in proptest::collection::vec("(/[abc]){0,4}/?", 8),
+        ) {
+            let (table, specs, _) = valid_part(&routes);
+            for path in paths.iter().filter(|path| !path.is_empty()) {
+                for (method, host) in [("GET", "h"), ("HEAD", ""), ("POST", "h"), ("PUT", "i"), ("BREW", "h")] {
+                    let found = match table.lookup(host, path, method) {
+                        Lookup::Found { route, .. } => Some(route),
+                        _ => None,
+                    };
+                    let expect = by_the_rules(&specs, host, path, method).map(|(taker, _)| taker);
+                    prop_assert_eq!(found, expect, "{} {}{} in {:?}", method, host, path, specs);
                 }
             }
         }
-        prop_assert_eq!(reached.len(), specs.len(), "a route of a valid table gets no request: {:?}", specs);
-        let found: BTreeSet<_> = table.fall_throughs().iter().map(|fall| (fall.route, fall.next)).collect();
-        prop_assert_eq!(found, fallen, "{:?}", specs);
-        for (conflict, specs) in refused.iter().filter(|(conflict, _)| conflict.message.contains("never be reached")) {
-            for path in all_paths() {
-                let takers = METHODS.map(|method| by_the_rules(specs, "h", &path, method).map(|(taker, _)| taker));
-                let gets_one = takers.contains(&Some(conflict.route));
-                prop_assert!(!gets_one, "{} gets {}", conflict, path);
+
+        #[test]
+        fn arbitrary_templates_never_panic(routes in proptest::collection::vec((".{0,3}", "/?[a{}*/.%;é2F]{0,12}", ".{0,3}"), 1..4)) {
+            let specs: Vec<_> = routes.iter().map(|(host, path, method)| RouteSpec {
+                name: "r".into(),
+                host: Some(host.clone()).filter(|host| !host.is_empty()),
+                path: path.clone(),
+                methods: vec![method.clone()].into_iter().filter(|method| !method.is_empty()).collect(),
+            }).collect();
+            match RouteTable::build(&specs) {
+                Ok(table) => prop_assert!(table.fall_throughs().len() < 10),
+                Err(conflicts) => prop_assert!(!conflicts.is_empty()),
+            }
+        }
+    }
+
+    proptest! {
+        // Each case tries every short path, so a few cases go far.
+        #![proptest_config(config(16))]
+
+        #[test]
+        fn reach_and_fall_throughs_are_what_trying_every_path_shows(routes in proptest::collection::vec(route(), 1..8)) {
+            let (table, specs, refused) = valid_part(&routes);
+            let (mut reached, mut fallen) = (BTreeSet::new(), BTreeSet::new());
+            for (path, host) in all_paths().iter().flat_map(|path| [(path, "h"), (path, "")]) {
+                for method in METHODS {
+                    if let Some((taker, passed)) = by_the_rules(&specs, host, path, method) {
+                        reached.insert(taker);
+                        fallen.extend(passed.into_iter().map(|passed| (passed, taker)));
+                    }
+                }
+            }
+            prop_assert_eq!(reached.len(), specs.len(), "a route of a valid table gets no request: {:?}", specs);
+            let found: BTreeSet<_> = table.fall_throughs().iter().map(|fall| (fall.route, fall.next)).collect();
+            prop_assert_eq!(found, fallen, "{:?}", specs);
+            for (conflict, specs) in refused.iter().filter(|(conflict, _)| conflict.message.contains("never be reached")) {
+                for path in all_paths() {
+                    let takers = METHODS.map(|method| by_the_rules(specs, "h", &path, method).map(|(taker, _)| taker));
+                    let gets_one = takers.contains(&Some(conflict.route));
+                    prop_assert!(!gets_one, "{} gets {}", conflict, path);
+                }
             }
         }
     }

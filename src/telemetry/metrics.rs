@@ -131,8 +131,14 @@ pub struct Metrics {
     pub revision: IntGauge,
     /// Fetches of signing keys by outcome: `ok`, `failed`.
     pub key_fetches: IntCounterVec,
-    /// Payments that reached a state, by provider and outcome.
+    /// Payment requests answered, by the provider that settled or holds the payment (`-`: none) and the payment's status.
     pub payments: IntCounterVec,
+    /// Calls to providers, by provider and the class of what they came to.
+    pub payment_attempts: IntCounterVec,
+    /// Time that a payment took other than waiting for providers.
+    pub payment_overhead: Histogram,
+    /// Times that the ledger could not be opened, read or written.
+    pub payment_ledger_failures: IntCounter,
     /// Payments whose outcome is not known at the moment.
     pub payments_pending: IntGauge,
     /// Time of provider calls, by provider.
@@ -227,8 +233,21 @@ impl Metrics {
             ),
             payments: make.counters(
                 "figway_payments_total",
-                "Payments, by provider and outcome.",
+                "Payment requests answered, by provider (- if none has the payment) and the payment's status.",
                 &["provider", "outcome"],
+            ),
+            payment_attempts: make.counters(
+                "figway_payment_attempts_total",
+                "Calls to a payment provider, by what they came to.",
+                &["provider", "outcome"],
+            ),
+            payment_overhead: make.histogram(
+                "figway_payment_overhead_duration_seconds",
+                "Time that a payment took in the gateway itself, without waiting for providers.",
+            ),
+            payment_ledger_failures: make.counter(
+                "figway_payment_ledger_failures_total",
+                "Times that the payment ledger could not be opened, read or written.",
             ),
             payments_pending: make.gauge("figway_payments_pending_count", "Payments whose outcome is not known."),
             payment_attempt_duration: make.histograms(
@@ -319,6 +338,11 @@ impl Maker {
 
     fn real_gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
         self.register(GaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str) -> Histogram {
+        let options = HistogramOpts::new(name, help).buckets(LATENCY_BUCKETS.to_vec());
+        self.register(Histogram::with_opts(options))
     }
 
     fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {

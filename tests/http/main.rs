@@ -21,6 +21,7 @@ mod identity;
 mod interim;
 mod limits;
 mod paths;
+mod payments;
 mod pool;
 mod process;
 mod reload;

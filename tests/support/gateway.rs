@@ -77,6 +77,12 @@ impl Builder {
         self
     }
 
+    /// Adds a whole section, its lines indented.
+    pub(crate) fn section(mut self, name: &'static str, lines: impl Into<String>) -> Self {
+        self.sections.insert(name, lines.into());
+        self
+    }
+
     /// Trusts a mint's tokens; `sub` and `role` become `x-user-id` and `x-user-role`.
     pub(crate) fn auth(mut self, mint: &TokenMint) -> Self {
         self.sections.insert("auth", mint.auth_section());

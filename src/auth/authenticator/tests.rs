@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -305,32 +304,39 @@ fn unchanged_settings_keep_the_authenticator_and_its_cache() {
     assert_eq!(names, ["x-user-id"]);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+mod property {
+    use proptest::prelude::*;
 
-    #[test]
-    fn no_text_verifies_by_chance(text in prop_oneof![any::<String>(), "[A-Za-z0-9_-]{0,40}(\\.[A-Za-z0-9_-]{0,40}){0,4}"]) {
-        prop_assert!(ed_authenticator_shared().verify(&text, NOW).is_err());
-    }
+    use super::*;
+    use crate::types::property::config;
 
-    #[test]
-    fn no_json_verifies_unsigned(header in "\\{(\"(alg|kid|typ|crit)\":(\"EdDSA\"|\"JWT\"|1|null|\\[\\]),?){0,3}\\}", payload in any::<String>()) {
-        let token = format!("{}.{}.AAAA", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
-        prop_assert!(ed_authenticator_shared().verify(&token, NOW).is_err());
-    }
+    proptest! {
+        #![proptest_config(config(400))]
 
-    #[test]
-    fn a_token_changed_anywhere_no_longer_verifies(at in any::<prop::sample::Index>(), replacement in "[ -~]|\u{e9}", cut in any::<bool>()) {
-        let sound = token(ED, json!({}));
-        prop_assert!(ed_authenticator_shared().verify(&sound, NOW).is_ok());
-        let index = at.index(sound.len());
-        let changed = if cut {
-            sound[..index].to_owned()
-        } else {
-            format!("{}{replacement}{}", &sound[..index], &sound[index + 1..])
-        };
-        prop_assume!(changed != sound);
-        prop_assert!(ed_authenticator_shared().verify(&changed, NOW).is_err(), "{changed}");
+        #[test]
+        fn no_text_verifies_by_chance(text in prop_oneof![any::<String>(), "[A-Za-z0-9_-]{0,40}(\\.[A-Za-z0-9_-]{0,40}){0,4}"]) {
+            prop_assert!(ed_authenticator_shared().verify(&text, NOW).is_err());
+        }
+
+        #[test]
+        fn no_json_verifies_unsigned(header in "\\{(\"(alg|kid|typ|crit)\":(\"EdDSA\"|\"JWT\"|1|null|\\[\\]),?){0,3}\\}", payload in any::<String>()) {
+            let token = format!("{}.{}.AAAA", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+            prop_assert!(ed_authenticator_shared().verify(&token, NOW).is_err());
+        }
+
+        #[test]
+        fn a_token_changed_anywhere_no_longer_verifies(at in any::<prop::sample::Index>(), replacement in "[ -~]|\u{e9}", cut in any::<bool>()) {
+            let sound = token(ED, json!({}));
+            prop_assert!(ed_authenticator_shared().verify(&sound, NOW).is_ok());
+            let index = at.index(sound.len());
+            let changed = if cut {
+                sound[..index].to_owned()
+            } else {
+                format!("{}{replacement}{}", &sound[..index], &sound[index + 1..])
+            };
+            prop_assume!(changed != sound);
+            prop_assert!(ed_authenticator_shared().verify(&changed, NOW).is_err(), "{changed}");
+        }
     }
 }
 

@@ -2,11 +2,8 @@
 
 use std::sync::Arc;
 
-use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
-
 use super::super::{Kept, Overlay, digest};
-use super::{Setup, cases, errors};
+use super::{Setup, errors};
 
 const JWKS: &str =
     r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
@@ -150,18 +147,25 @@ fn a_flood_of_problems_is_cut_short_and_says_so() {
     assert!(loaded.diagnostics[1_000].message.contains("4000 more problems"));
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(64), rng_seed: RngSeed::Fixed(3), failure_persistence: None, ..ProptestConfig::default() })]
+mod property {
+    use proptest::prelude::*;
 
-    #[test]
-    fn property_no_bytes_make_the_loader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        prop_assert!(Setup::exactly(&bytes).load().snapshot.is_none());
-    }
+    use super::*;
+    use crate::types::property::config;
 
-    #[test]
-    fn property_no_cut_of_a_good_file_makes_the_loader_panic(cut in 0usize..400) {
-        let text = "server: {listen: [\"127.0.0.1:0\"]}\nflags: {dir: .}\nbackends:\n  m: {endpoints: [\"a:1\"], tls: {sni: a}}\nroutes:\n  - {name: a, path: \"/{*rest}\", auth: none, backend: m, cors: {origins: [\"*\"]}}\n";
-        let end = cut.min(text.len());
-        let _ = Setup::exactly(&text.as_bytes()[..end]).load();
+    proptest! {
+        #![proptest_config(config(64))]
+
+        #[test]
+        fn no_bytes_make_the_loader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(Setup::exactly(&bytes).load().snapshot.is_none());
+        }
+
+        #[test]
+        fn no_cut_of_a_good_file_makes_the_loader_panic(cut in 0usize..400) {
+            let text = "server: {listen: [\"127.0.0.1:0\"]}\nflags: {dir: .}\nbackends:\n  m: {endpoints: [\"a:1\"], tls: {sni: a}}\nroutes:\n  - {name: a, path: \"/{*rest}\", auth: none, backend: m, cors: {origins: [\"*\"]}}\n";
+            let end = cut.min(text.len());
+            let _ = Setup::exactly(&text.as_bytes()[..end]).load();
+        }
     }
 }

@@ -1,10 +1,7 @@
 //! Flag files: every kind of flag, and every kind of mistake in one.
 
-use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
-
 use super::super::report::Report;
-use super::{Setup, cases};
+use super::Setup;
 use crate::flags::{Attribute, Flag, Kind, Stage, StickyBy};
 use crate::snapshot::Diagnostic;
 
@@ -198,24 +195,31 @@ fn a_missing_flags_folder_is_an_error_and_an_empty_one_is_not() {
     setup.errors(&[]);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(256), rng_seed: RngSeed::Fixed(11), failure_persistence: None, ..ProptestConfig::default() })]
+mod property {
+    use proptest::prelude::*;
 
-    #[test]
-    fn property_no_flag_file_makes_the_reader_panic(
-        words in proptest::collection::vec(
-            prop_oneof![
-                Just("kind: "), Just("switch"), Just("split"), Just("migration"), Just("a"), Just("\n  "), Just("\n"), Just(": "),
-                Just("variants: "), Just("{"), Just("}"), Just("["), Just("]"), Just(", "), Just("percent: "), Just("1"), Just("-"),
-                Just("rules: "), Just("when: "), Just("serve: "), Just("stage: "), Just("canary"), Just("state: "), Just("off"), Just("~"),
-            ],
-            0..40,
-        )
-    ) {
-        if let Err(found) = read("f", &words.concat()) {
-            prop_assert!(!found.is_empty());
-            for one in found {
-                prop_assert!(one.line > 0 && one.column > 0, "{one}");
+    use super::*;
+    use crate::types::property::config;
+
+    proptest! {
+        #![proptest_config(config(256))]
+
+        #[test]
+        fn no_flag_file_makes_the_reader_panic(
+            words in proptest::collection::vec(
+                prop_oneof![
+                    Just("kind: "), Just("switch"), Just("split"), Just("migration"), Just("a"), Just("\n  "), Just("\n"), Just(": "),
+                    Just("variants: "), Just("{"), Just("}"), Just("["), Just("]"), Just(", "), Just("percent: "), Just("1"), Just("-"),
+                    Just("rules: "), Just("when: "), Just("serve: "), Just("stage: "), Just("canary"), Just("state: "), Just("off"), Just("~"),
+                ],
+                0..40,
+            )
+        ) {
+            if let Err(found) = read("f", &words.concat()) {
+                prop_assert!(!found.is_empty());
+                for one in found {
+                    prop_assert!(one.line > 0 && one.column > 0, "{one}");
+                }
             }
         }
     }

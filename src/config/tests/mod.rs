@@ -12,11 +12,6 @@ use super::{Kept, Loaded, Overlay, whole};
 use crate::clock::Timestamp;
 use crate::snapshot::{Diagnostic, Severity, Snapshot};
 
-/// How many cases a property test tries: few by default, as many as `make fuzz` asks for.
-pub(super) fn cases(usual: u32) -> u32 {
-    std::env::var("FIGWAY_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
-}
-
 /// A folder with a config file, and whatever it names.
 pub(super) struct Setup {
     folder: tempfile::TempDir,

@@ -1,10 +1,6 @@
 //! Trees with positions; every kind of unreadable file.
 
-use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
-
 use super::{Node, Position, ScalarKind, Value, parse};
-use crate::config::tests::cases;
 
 fn at(line: usize, column: usize) -> Position {
     Position { line, column }
@@ -134,14 +130,21 @@ fn deep_nesting_is_refused_quickly() {
     assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(256), rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::default() })]
+mod property {
+    use proptest::prelude::*;
 
-    #[test]
-    fn property_no_text_makes_the_reader_panic(text in "[-a-c0-9:{}\\[\\],#&*!|>'\"%@`$ \n\t?~<.]{0,200}") {
-        let tree = parse(&text);
-        for mistake in &tree.mistakes {
-            prop_assert!(mistake.at.line > 0 && mistake.at.column > 0, "{mistake:?}");
+    use super::*;
+    use crate::types::property::config;
+
+    proptest! {
+        #![proptest_config(config(256))]
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "[-a-c0-9:{}\\[\\],#&*!|>'\"%@`$ \n\t?~<.]{0,200}") {
+            let tree = parse(&text);
+            for mistake in &tree.mistakes {
+                prop_assert!(mistake.at.line > 0 && mistake.at.column > 0, "{mistake:?}");
+            }
         }
     }
 }

@@ -119,17 +119,24 @@ fn values() -> impl Strategy<Value = Value> {
     })
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+mod property {
+    use proptest::prelude::*;
 
-    /// Whatever is put in, either nothing is written, or the other flag's lines and all outer comments stay.
-    #[test]
-    fn no_value_can_break_out_of_its_place(value in values(), key in prop::sample::select(vec!["stage", "rules", "owner"])) {
-        let changes: Map<String, Value> = [(key.to_owned(), value.clone())].into_iter().collect();
-        let edited = edit(FILE, "member-api", &changes).expect("every value can be written");
-        let (head, tail) = ("# Flags of the member team.\nmember-api:   # the API\n", "# Reviews may go away.\nreviews-offline: {kind: switch, state: off} # flow\n");
-        prop_assert!(edited.starts_with(head) && edited.ends_with(tail), "{}", edited);
-        let back = edit(&edited, "member-api", &changes).expect("again");
-        prop_assert_eq!(back, edited, "writing the same again changes nothing");
+    use super::*;
+    use crate::types::property::config;
+
+    proptest! {
+        #![proptest_config(config(96))]
+
+        /// Whatever is put in, either nothing is written, or the other flag's lines and all outer comments stay.
+        #[test]
+        fn no_value_can_break_out_of_its_place(value in values(), key in prop::sample::select(vec!["stage", "rules", "owner"])) {
+            let changes: Map<String, Value> = [(key.to_owned(), value.clone())].into_iter().collect();
+            let edited = edit(FILE, "member-api", &changes).expect("every value can be written");
+            let (head, tail) = ("# Flags of the member team.\nmember-api:   # the API\n", "# Reviews may go away.\nreviews-offline: {kind: switch, state: off} # flow\n");
+            prop_assert!(edited.starts_with(head) && edited.ends_with(tail), "{}", edited);
+            let back = edit(&edited, "member-api", &changes).expect("again");
+            prop_assert_eq!(back, edited, "writing the same again changes nothing");
+        }
     }
 }

@@ -1,5 +1,3 @@
-use proptest::prelude::*;
-
 use super::*;
 
 const MS: Duration = Duration::from_millis(1);
@@ -227,48 +225,55 @@ fn old_outcomes_are_forgotten() {
     assert_eq!(breaker.state(SECOND * 91), BreakerState::Closed);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+mod property {
+    use proptest::prelude::*;
 
-    #[test]
-    fn in_any_history_open_refuses_and_half_open_has_one_probe(
-        steps in proptest::collection::vec((0_u64..3000, 0_u8..6, any::<prop::sample::Index>()), 1..200),
-    ) {
-        let mut breaker = breaker();
-        let (mut now, mut out) = (Duration::ZERO, Vec::new());
-        for (wait, kind, pick) in steps {
-            now += MS * u32::try_from(wait).expect("small");
-            let before = breaker.state(now);
-            if kind < 3 {
-                let need = if kind == 0 { Need::LastResort } else { Need::Usual };
-                let probes = out.iter().filter(|(_, phase)| *phase == BreakerState::HalfOpen).count();
-                if let Ok(ticket) = breaker.admit(now, need) {
-                    prop_assert_ne!(before, BreakerState::Open);
-                    prop_assert!(before == BreakerState::Closed || probes == 0);
-                    if pick.index(3) > 0 {
-                        breaker.begin(now, ticket);
+    use super::*;
+    use crate::types::property::config;
+
+    proptest! {
+        #![proptest_config(config(128))]
+
+        #[test]
+        fn in_any_history_open_refuses_and_half_open_has_one_probe(
+            steps in proptest::collection::vec((0_u64..3000, 0_u8..6, any::<prop::sample::Index>()), 1..200),
+        ) {
+            let mut breaker = breaker();
+            let (mut now, mut out) = (Duration::ZERO, Vec::new());
+            for (wait, kind, pick) in steps {
+                now += MS * u32::try_from(wait).expect("small");
+                let before = breaker.state(now);
+                if kind < 3 {
+                    let need = if kind == 0 { Need::LastResort } else { Need::Usual };
+                    let probes = out.iter().filter(|(_, phase)| *phase == BreakerState::HalfOpen).count();
+                    if let Ok(ticket) = breaker.admit(now, need) {
+                        prop_assert_ne!(before, BreakerState::Open);
+                        prop_assert!(before == BreakerState::Closed || probes == 0);
+                        if pick.index(3) > 0 {
+                            breaker.begin(now, ticket);
+                        }
+                        out.push((ticket, before));
                     }
-                    out.push((ticket, before));
+                } else if !out.is_empty() {
+                    let (ticket, _) = out.swap_remove(pick.index(out.len()));
+                    breaker.end(now, ticket, [Ended::Good, Ended::Failed, Ended::Neutral][usize::from(kind - 3)]);
                 }
-            } else if !out.is_empty() {
-                let (ticket, _) = out.swap_remove(pick.index(out.len()));
-                breaker.end(now, ticket, [Ended::Good, Ended::Failed, Ended::Neutral][usize::from(kind - 3)]);
-            }
-            if breaker.state(now) != BreakerState::HalfOpen {
-                for (_, phase) in &mut out {
-                    *phase = BreakerState::Closed;
+                if breaker.state(now) != BreakerState::HalfOpen {
+                    for (_, phase) in &mut out {
+                        *phase = BreakerState::Closed;
+                    }
                 }
             }
         }
-    }
 
-    #[test]
-    fn any_usual_latency_below_a_quarter_second_is_cut_off_in_time(latency in 1_u32..250, every in 20_u32..90) {
-        let mut breaker = breaker();
-        for index in 0..100 {
-            call(&mut breaker, MS * every * index, MS * latency, Ended::Good);
+        #[test]
+        fn any_usual_latency_below_a_quarter_second_is_cut_off_in_time(latency in 1_u32..250, every in 20_u32..90) {
+            let mut breaker = breaker();
+            for index in 0..100 {
+                call(&mut breaker, MS * every * index, MS * latency, Ended::Good);
+            }
+            let (_, took) = black_hole(&mut breaker, MS * every * 101, MS * every);
+            prop_assert!(took < SECOND * 2, "{:?}", took);
         }
-        let (_, took) = black_hole(&mut breaker, MS * every * 101, MS * every);
-        prop_assert!(took < SECOND * 2, "{:?}", took);
     }
 }

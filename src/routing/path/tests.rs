@@ -1,7 +1,6 @@
 //! Every spelling has one form, and nothing gets through that a backend could read in another way.
 
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 use super::*;
 
@@ -133,45 +132,52 @@ fn raw_path() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(piece, 0..12).prop_map(|pieces| [b"/".to_vec(), pieces.concat()].concat())
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(2048), rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
+mod property {
+    use proptest::prelude::*;
 
-    #[test]
-    fn a_normal_path_is_legal_without_dots_and_stays_as_it_is(raw in raw_path()) {
-        let Ok(normal) = normalise(&raw) else { return Ok(()) };
-        let path = &*normal.path;
-        prop_assert!(path.starts_with('/') && !path.contains("//"), "{path}");
-        prop_assert!(path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&byte)), "{path}");
-        // What a backend sees that decodes slashes and cuts parameters off.
-        let decoded = path.replace("%2F", "/").replace("%5C", "/").replace("%3B", ";");
-        for segment in decoded.split('/').map(|segment| segment.split(';').next()) {
-            prop_assert!(!matches!(segment, Some("." | "..")), "{path}");
+    use super::*;
+    use crate::types::property::config;
+
+    proptest! {
+        #![proptest_config(config(2048))]
+
+        #[test]
+        fn a_normal_path_is_legal_without_dots_and_stays_as_it_is(raw in raw_path()) {
+            let Ok(normal) = normalise(&raw) else { return Ok(()) };
+            let path = &*normal.path;
+            prop_assert!(path.starts_with('/') && !path.contains("//"), "{path}");
+            prop_assert!(path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&byte)), "{path}");
+            // What a backend sees that decodes slashes and cuts parameters off.
+            let decoded = path.replace("%2F", "/").replace("%5C", "/").replace("%3B", ";");
+            for segment in decoded.split('/').map(|segment| segment.split(';').next()) {
+                prop_assert!(!matches!(segment, Some("." | "..")), "{path}");
+            }
+            prop_assert_eq!(normal.has_encoded_slash, path.contains("%2F") || path.contains("%5C"));
+
+            let again = normalise(path.as_bytes());
+            prop_assert_eq!(again.as_ref(), Ok(&normal));
+            prop_assert!(again.is_ok_and(|again| matches!(again.path, Cow::Borrowed(_))));
         }
-        prop_assert_eq!(normal.has_encoded_slash, path.contains("%2F") || path.contains("%5C"));
 
-        let again = normalise(path.as_bytes());
-        prop_assert_eq!(again.as_ref(), Ok(&normal));
-        prop_assert!(again.is_ok_and(|again| matches!(again.path, Cow::Borrowed(_))));
-    }
-
-    #[test]
-    fn arbitrary_bytes_never_panic(raw in proptest::collection::vec(any::<u8>(), 0..64)) {
-        let first = normalise(&raw);
-        if raw.first() != Some(&b'/') {
-            prop_assert_eq!(first, Err(PathError::NotAbsolute));
+        #[test]
+        fn arbitrary_bytes_never_panic(raw in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let first = normalise(&raw);
+            if raw.first() != Some(&b'/') {
+                prop_assert_eq!(first, Err(PathError::NotAbsolute));
+            }
         }
-    }
 
-    #[test]
-    fn escaping_more_than_needed_changes_nothing(path in "(/[a-zA-Z0-9._~-]{1,6}){1,4}", mask in any::<u64>()) {
-        let mut bit = 0;
-        let escaped: String = path
-            .chars()
-            .map(|c| {
-                bit += 1;
-                if c != '/' && mask >> (bit % 64) & 1 == 1 { format!("%{:02x}", u32::from(c)) } else { c.to_string() }
-            })
-            .collect();
-        prop_assert_eq!(normalise(escaped.as_bytes()), normalise(path.as_bytes()));
+        #[test]
+        fn escaping_more_than_needed_changes_nothing(path in "(/[a-zA-Z0-9._~-]{1,6}){1,4}", mask in any::<u64>()) {
+            let mut bit = 0;
+            let escaped: String = path
+                .chars()
+                .map(|c| {
+                    bit += 1;
+                    if c != '/' && mask >> (bit % 64) & 1 == 1 { format!("%{:02x}", u32::from(c)) } else { c.to_string() }
+                })
+                .collect();
+            prop_assert_eq!(normalise(escaped.as_bytes()), normalise(path.as_bytes()));
+        }
     }
 }
