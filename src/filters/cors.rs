@@ -69,9 +69,9 @@ impl Filter for Cors {
 
     fn on_response(&self, request: &Fields, response: &mut Fields) {
         response.remove_if(|field| {
-            field.name.eq_ignore_ascii_case("access-control-allow-origin")
-                || field.name.eq_ignore_ascii_case("access-control-allow-credentials")
-                || field.name.eq_ignore_ascii_case("access-control-expose-headers")
+            field.name().eq_ignore_ascii_case("access-control-allow-origin")
+                || field.name().eq_ignore_ascii_case("access-control-allow-credentials")
+                || field.name().eq_ignore_ascii_case("access-control-expose-headers")
         });
         if !self.origins.iter().any(|allowed| allowed == "*") {
             response.push("vary", b"Origin");
@@ -139,7 +139,7 @@ mod tests {
         response.push("Access-Control-Allow-Origin", b"*");
         rules().on_response(&request, &mut response);
         let origins: Vec<_> =
-            response.iter().filter(|field| field.name.starts_with("access-control-allow-origin")).collect();
+            response.iter().filter(|field| field.name().starts_with("access-control-allow-origin")).collect();
         assert_eq!(origins.len(), 1);
         assert_eq!(response.find("Access-Control-Allow-Origin"), Some(&b"https://shop.example"[..]));
     }

@@ -14,7 +14,7 @@ pub(crate) fn header_map(fields: &Fields) -> HeaderMap {
         }
         // Names and values were checked when they were parsed; what http refuses all the same is left out.
         if let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(field.name.as_bytes()), HeaderValue::from_bytes(field.value))
+            (HeaderName::from_bytes(field.name().as_bytes()), HeaderValue::from_bytes(field.value))
         {
             map.append(name, value);
         }

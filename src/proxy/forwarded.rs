@@ -65,7 +65,7 @@ impl Origin {
 /// The last address in `X-Forwarded-For` that is not a trusted proxy itself.
 fn client_behind(head: &RequestHead, trusts: &impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
     let mut hops = Vec::new();
-    for field in head.fields.iter().filter(|field| field.name.eq_ignore_ascii_case("x-forwarded-for")) {
+    for field in head.fields.iter().filter(|field| field.name().eq_ignore_ascii_case("x-forwarded-for")) {
         hops.extend(list_elements(field.value).map(|hop| std::str::from_utf8(hop).ok()?.parse::<IpAddr>().ok()));
     }
     let mut client = None;
@@ -90,15 +90,15 @@ pub(crate) fn request_id(head: &RequestHead, origin: &Origin, ids: &mut IdSource
 pub(crate) fn strip_client_claims(head: &mut RequestHead, origin: &Origin, strip: &StripList) {
     head.fields.remove_if(|field| match field.known {
         Known::Other => {
-            let begins_with_x = matches!(field.name.as_bytes().first(), Some(b'x' | b'X'));
-            strip.contains(field.name)
+            let begins_with_x = matches!(field.name().as_bytes().first(), Some(b'x' | b'X'));
+            strip.contains(field.name())
                 || begins_with_x
-                    && (has_prefix(field.name, "x-figway-")
-                        || !origin.trusted && (has_prefix(field.name, "x-forwarded-") || has_twin(field.name)))
+                    && (has_prefix(field.name(), "x-figway-")
+                        || !origin.trusted && (has_prefix(field.name(), "x-forwarded-") || has_twin(field.name())))
         }
         Known::XRealIp | Known::Forwarded => !origin.trusted,
         known => {
-            strip.lengths != 0 && known != Known::Authorization && known != Known::Host && strip.contains(field.name)
+            strip.lengths != 0 && known != Known::Authorization && known != Known::Host && strip.contains(field.name())
         }
     });
 }
@@ -162,9 +162,9 @@ fn forward(head: &mut RequestHead, origin: &Origin) {
             if field.known != Known::Other {
                 return false;
             }
-            proto_known |= field.name.eq_ignore_ascii_case("x-forwarded-proto");
-            host_known |= field.name.eq_ignore_ascii_case("x-forwarded-host");
-            let is_chain = field.name.eq_ignore_ascii_case("x-forwarded-for");
+            proto_known |= field.name().eq_ignore_ascii_case("x-forwarded-proto");
+            host_known |= field.name().eq_ignore_ascii_case("x-forwarded-host");
+            let is_chain = field.name().eq_ignore_ascii_case("x-forwarded-for");
             if is_chain {
                 chain.extend_from_slice(field.value);
                 chain.extend_from_slice(b", ");

@@ -1,7 +1,7 @@
-//! A message's header section as one block of text with an index over it.
+//! A message's header section as one block of lines with an index over it.
 //!
-//! The data plane forwards far more fields than it reads. Keeping them as slices of one growing
-//! buffer makes parsing and writing a copy of a few hundred bytes, without an allocation a field,
+//! The data plane forwards far more fields than it reads. Keeping them as the lines they came in
+//! makes reading and forwarding a copy of a few hundred bytes each, without an allocation a field,
 //! and keeps the spelling that the sender chose. Names that the gateway itself looks for are
 //! classified once, when they are added ([`Known`]).
 //!
@@ -109,7 +109,9 @@ impl Known {
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    name: (u32, u32),
+    /// The line with its CR LF.
+    line: (u32, u32),
+    name_end: u32,
     value: (u32, u32),
     known: Known,
     removed: bool,
@@ -118,19 +120,25 @@ struct Entry {
 /// A field as seen while iterating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'a> {
-    /// As the sender spelled it.
-    pub name: &'a str,
+    name: &'a [u8],
     /// Without surrounding white space; any bytes but CR, LF, NUL.
     pub value: &'a [u8],
     /// The classified name.
     pub known: Known,
 }
 
+impl<'a> Field<'a> {
+    /// As the sender spelled it.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        std::str::from_utf8(self.name).unwrap_or_default()
+    }
+}
+
 /// The fields of one message, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Fields {
-    names: String,
-    values: Vec<u8>,
+    text: Vec<u8>,
     entries: Vec<Entry>,
     present: u32,
 }
@@ -144,10 +152,39 @@ impl Fields {
 
     /// Forgets every field and keeps the memory.
     pub fn clear(&mut self) {
-        self.names.clear();
-        self.values.clear();
+        self.text.clear();
         self.entries.clear();
         self.present = 0;
+    }
+
+    /// Takes a whole section of lines, each with its CR LF; `fields` are slices of `section`, in order.
+    pub fn adopt<'a>(&mut self, section: &'a [u8], fields: impl Iterator<Item = (&'a str, &'a [u8])>) {
+        let base = self.text.len();
+        self.text.reserve(section.len() + 512); // room for what the gateway adds
+        self.text.extend_from_slice(section);
+        let place = |slice: &[u8]| base + (slice.as_ptr() as usize - section.as_ptr() as usize);
+        let first = self.entries.len();
+        self.entries.reserve(24);
+        for (name, value) in fields {
+            let start = place(name.as_bytes());
+            let value = value.trim_ascii();
+            // An empty value may lie anywhere, and is nowhere then.
+            let value_start = if value.is_empty() { start } else { place(value) };
+            let known = Known::classify(name.as_bytes());
+            if self.entries.len() > first
+                && let Some(before) = self.entries.last_mut()
+            {
+                before.line.1 = offset(start);
+            }
+            self.entries.push(Entry {
+                line: (offset(start), offset(base + section.len())),
+                name_end: offset(start + name.len()),
+                value: (offset(value_start), offset(value_start + value.len())),
+                known,
+                removed: false,
+            });
+            self.present |= known.bit();
+        }
     }
 
     /// Adds a field at the end. The caller has checked name and value (see the module's invariant).
@@ -157,27 +194,21 @@ impl Fields {
 
     /// Adds a field whose name is already classified.
     pub fn push_known(&mut self, known: Known, name: &str, value: &[u8]) {
-        if self.entries.capacity() == 0 {
-            self.reserve();
-        }
-        let name_start = offset(self.names.len());
-        self.names.push_str(name);
-        let value_start = offset(self.values.len());
-        self.values.extend_from_slice(value);
+        let start = self.text.len();
+        self.text.reserve(name.len() + value.len() + 4);
+        self.text.extend_from_slice(name.as_bytes());
+        self.text.extend_from_slice(b": ");
+        self.text.extend_from_slice(value);
+        self.text.extend_from_slice(b"\r\n");
+        let value_start = start + name.len() + 2;
         self.entries.push(Entry {
-            name: (name_start, offset(self.names.len())),
-            value: (value_start, offset(self.values.len())),
+            line: (offset(start), offset(self.text.len())),
+            name_end: offset(start + name.len()),
+            value: (offset(value_start), offset(value_start + value.len())),
             known,
             removed: false,
         });
         self.present |= known.bit();
-    }
-
-    /// Room for a common message, made at once.
-    fn reserve(&mut self) {
-        self.names.reserve(256);
-        self.values.reserve(1024);
-        self.entries.reserve(24);
     }
 
     /// How many fields there are.
@@ -218,13 +249,16 @@ impl Fields {
     /// All values of a known name, in order.
     pub fn get_all(&self, known: Known) -> impl Iterator<Item = &[u8]> {
         let entries: &[Entry] = if self.may_have(known) { &self.entries } else { &[] };
-        entries.iter().filter(move |entry| entry.known == known && !entry.removed).map(|entry| self.slice(entry.value))
+        entries
+            .iter()
+            .filter(move |entry| entry.known == known && !entry.removed)
+            .map(|entry| self.slice(entry.value))
     }
 
     /// First value of any name, compared without case.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&[u8]> {
-        self.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+        self.iter().find(|field| field.name.eq_ignore_ascii_case(name.as_bytes())).map(|field| field.value)
     }
 
     /// Removes every field of a known name.
@@ -253,14 +287,17 @@ impl Fields {
         self.push_known(known, name, value);
     }
 
-    /// Writes all fields as HTTP/1 lines, without the empty line at the end.
+    /// Writes all fields as HTTP/1 lines, without the empty line at the end; neighbours in one piece.
     pub fn write_lines(&self, out: &mut Vec<u8>) {
-        for field in self.iter() {
-            out.extend_from_slice(field.name.as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(field.value);
-            out.extend_from_slice(b"\r\n");
+        let mut run = (0u32, 0u32);
+        for entry in self.entries.iter().filter(|entry| !entry.removed) {
+            if entry.line.0 != run.1 {
+                out.extend_from_slice(self.slice(run));
+                run.0 = entry.line.0;
+            }
+            run.1 = entry.line.1;
         }
+        out.extend_from_slice(self.slice(run));
     }
 
     /// Value of a cookie by name, from all `Cookie` fields.
@@ -275,12 +312,11 @@ impl Fields {
     }
 
     fn field(&self, entry: &Entry) -> Field<'_> {
-        let (start, end) = entry.name;
-        Field { name: &self.names[start as usize..end as usize], value: self.slice(entry.value), known: entry.known }
+        Field { name: self.slice((entry.line.0, entry.name_end)), value: self.slice(entry.value), known: entry.known }
     }
 
     fn slice(&self, (start, end): (u32, u32)) -> &[u8] {
-        &self.values[start as usize..end as usize]
+        &self.text[start as usize..end as usize]
     }
 }
 
@@ -321,6 +357,24 @@ mod tests {
         assert_eq!(out, b"x-other: 2\r\nHost: other.example\r\n");
         assert_eq!(fields.len(), 2);
         assert_eq!(fields.find("X-OTHER"), Some(&b"2"[..]));
+    }
+
+    #[test]
+    fn an_adopted_section_is_written_as_it_came_but_for_what_was_removed() {
+        let section = b"Host: a\r\nX-One:  1 \r\nEmpty:\r\nX-Two:2\r\n";
+        let mut fields = Fields::new();
+        fields.push("first", b"0");
+        let parsed = [("Host", &section[6..7]), ("X-One", &section[17..18]), ("Empty", &section[27..27]), ("X-Two", &section[35..36])];
+        let names = [&section[0..4], &section[9..14], &section[21..26], &section[29..34]];
+        let named = names.iter().map(|name| std::str::from_utf8(name).expect("a name"));
+        fields.adopt(section, named.zip(parsed.iter().map(|(_, value)| *value)));
+        fields.push("last", b"9");
+        assert_eq!(fields.find("x-one"), Some(&b"1"[..]));
+        assert_eq!(fields.find("empty"), Some(&b""[..]));
+        fields.remove_if(|field| field.name() == "X-One");
+        let mut out = Vec::new();
+        fields.write_lines(&mut out);
+        assert_eq!(out, b"first: 0\r\nHost: a\r\nEmpty:\r\nX-Two:2\r\nlast: 9\r\n");
     }
 
     #[test]

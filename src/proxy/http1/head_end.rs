@@ -68,6 +68,12 @@ impl HeadScan {
     }
 }
 
+/// The header lines of a complete head: all but its first line and the empty one at the end.
+pub(crate) fn header_section(head: &[u8]) -> &[u8] {
+    let start = memchr::memchr(b'\n', head).map_or(0, |at| at + 1);
+    head.get(start..head.len().saturating_sub(2)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@
 //! 2.2, 3.2, 5.2 and 6; CWE-444). The path is normalised here too, so that whatever is matched
 //! later is what is forwarded.
 
-use super::head_end::{HeadLimits, Oversize};
+use super::head_end::{HeadLimits, Oversize, header_section};
 use crate::problem::Code;
 use crate::proxy::message::{BodyLength, HeadError, RequestHead, Version};
 use crate::routing::{self, PathError};
@@ -64,9 +64,7 @@ pub(crate) fn parse(bytes: &[u8], lines: usize, limits: &Limits, head: &mut Requ
     }
     head.method.push_str(method);
     head.version = if request.version == Some(0) { Version::Http10 } else { Version::Http11 };
-    for header in request.headers.iter() {
-        head.fields.push(header.name, header.value.trim_ascii());
-    }
+    head.fields.adopt(header_section(bytes), request.headers.iter().map(|header| (header.name, header.value)));
     read_target(request.path.unwrap_or_default(), limits, head)?;
     read_host(head)?;
     read_framing(head)?;
@@ -310,7 +308,7 @@ fn read_connection(head: &mut RequestHead) -> Result<(), HeadError> {
     }
     head.close |= !keep_alive;
     if !named.is_empty() {
-        head.fields.remove_if(|field| named.iter().any(|name| field.name.eq_ignore_ascii_case(name)));
+        head.fields.remove_if(|field| named.iter().any(|name| field.name().eq_ignore_ascii_case(name)));
     }
     head.takes_trailers =
         head.fields.get_all(Known::Te).flat_map(list_elements).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));

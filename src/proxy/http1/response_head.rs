@@ -1,7 +1,7 @@
 //! A backend's response head from bytes, as strict as the request's: what is doubtful is a 502 and
 //! that connection is not used again.
 
-use super::head_end::HeadLimits;
+use super::head_end::{HeadLimits, header_section};
 use super::request_head::content_length;
 use crate::proxy::message::{BodyLength, ResponseHead};
 use crate::types::fields::{Known, list_elements};
@@ -41,9 +41,7 @@ pub(crate) fn parse(
         return Err("its status is not three digits from 100");
     }
     head.reason.push_str(response.reason.unwrap_or_default());
-    for header in response.headers.iter() {
-        head.fields.push(header.name, header.value.trim_ascii());
-    }
+    head.fields.adopt(header_section(bytes), response.headers.iter().map(|header| (header.name, header.value)));
     let mut keep_alive = response.version == Some(1);
     read_connection(head, &mut keep_alive);
     head.body = framing(head, response.version == Some(1), to_head)?;
@@ -67,7 +65,7 @@ fn read_connection(head: &mut ResponseHead, keep_alive: &mut bool) {
     }
     *keep_alive &= !close;
     if !named.is_empty() {
-        head.fields.remove_if(|field| named.iter().any(|name| field.name.eq_ignore_ascii_case(name)));
+        head.fields.remove_if(|field| named.iter().any(|name| field.name().eq_ignore_ascii_case(name)));
     }
 }
 
