@@ -155,6 +155,19 @@ impl RequestBody {
         }
     }
 
+    /// From now on the client may be silent for `timeout`: within a stream, silence is no failure.
+    pub(crate) fn set_timeout(&self, wanted: Duration) {
+        if let Some(shared) = &self.shared {
+            match &mut shared.borrow_mut().source {
+                Source::Http1(io) => io.borrow_mut().set_body_timeout(wanted),
+                Source::Http2 { silence, timeout, .. } => {
+                    silence.clear();
+                    *timeout = wanted;
+                }
+            }
+        }
+    }
+
     /// Bytes taken from the client so far.
     pub(crate) fn taken(&self) -> u64 {
         self.shared.as_ref().map_or(0, |shared| shared.borrow().taken)

@@ -53,6 +53,11 @@ impl Deadline {
         self.at = self.at.map(|at| at + span);
     }
 
+    /// This one is over before the other.
+    pub(crate) fn is_before(&self, other: &Self) -> bool {
+        self.at.is_some_and(|at| other.at.is_none_or(|other| at < other))
+    }
+
     /// Ready once the moment has passed.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.at else { return Poll::Pending };

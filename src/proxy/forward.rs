@@ -18,7 +18,7 @@ use super::reply::{Reply, clean_backend_fields, finish_fields, is_stream};
 use super::upstream::{ConnectError, Endpoint, H2Error, Upstream, resolve_connect};
 use crate::auth::Identity;
 use crate::problem::{Code, Problem};
-use crate::snapshot::{Protocol, Timeouts};
+use crate::snapshot::{Protocol, Route, Timeouts};
 use crate::telemetry::UpstreamError;
 use crate::types::fields::Known;
 
@@ -58,11 +58,12 @@ pub(crate) async fn forward(
     let view = Rc::clone(&record.view);
     let route = view.route(record.route.expect("only routed requests are forwarded"));
     let upstream = &*target.upstream;
-    if is_over_limit(&record.head, route.max_body) {
-        let detail = format!("this route takes bodies of up to {} bytes", route.max_body);
+    let limit = body_limit(&record, route);
+    if is_over_limit(&record.head, limit) {
+        let detail = format!("this route takes bodies of up to {limit} bytes");
         return Reply::problem(record, &Problem::new(Code::BodyTooLarge, detail), Vec::new());
     }
-    body.guard(route.max_body, &view);
+    body.guard(limit, &view);
     let Some(in_flight) = upstream.enter() else {
         upstream.series.error(UpstreamError::Busy);
         let detail =
@@ -84,6 +85,7 @@ pub(crate) async fn forward(
         Ok((answered, connection)) => {
             let Answered { mut head, body: response_body, upgrade } = answered;
             record.status = head.status;
+            body.set_timeout(timeouts.idle);
             if is_stream(&record.head, &head) {
                 deadline.clear();
             }
@@ -102,6 +104,13 @@ pub(crate) async fn forward(
         Err(TryError::Client(error)) => client_failure(record, error),
         Err(error) => failure(record, upstream, &error),
     }
+}
+
+/// What the route takes. A gRPC stream has no length in all, only its messages have: unless its route
+/// sets a limit, the backend's on messages is the one that counts.
+fn body_limit(record: &Record, route: &Route) -> u64 {
+    let is_the_common_one = route.max_body == record.view.snapshot.server.limits.body_bytes;
+    if record.head.is_grpc() && is_the_common_one { u64::MAX } else { route.max_body }
 }
 
 /// One request's tries at a backend.
@@ -270,8 +279,8 @@ impl Attempts<'_> {
                 request.extend(since.elapsed());
                 exchange.response.set(self.timeouts.response);
             }
-            if exchange.response.poll(cx).is_ready() {
-                return Poll::Ready(Err(TryError::Timeout));
+            if exchange.response.is_before(request) {
+                return exchange.response.poll(cx).map(|()| Err(TryError::Timeout));
             }
             request.poll(cx).map(|()| Err(TryError::RequestTimeout))
         })

@@ -17,7 +17,7 @@ use super::convert;
 use super::core::Core;
 use super::deadline::Deadline;
 use super::exchange::{self, InterimSink};
-use super::http1::{content_length, is_authority, store_target};
+use super::http1::{content_length, is_authority, read_expectation, store_target};
 use super::message::{BodyLength, HeadError, RequestHead, ResponseHead, Version};
 use super::record::{Record, Spare};
 use super::reply::Reply;
@@ -159,7 +159,9 @@ fn read_head(
         Some(length) => BodyLength::Exact(length),
         None => BodyLength::Unknown,
     };
-    head.expects_continue = false;
+    read_expectation(head)?;
+    head.expects_continue = false; // 100 can't be sent here, so the backend is not asked for it either
+    head.fields.remove(Known::Expect);
     if target == "*" {
         head.target.push('*');
         head.path_end = 1;

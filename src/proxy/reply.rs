@@ -73,8 +73,8 @@ pub(crate) fn clean_backend_fields(fields: &mut Fields, keep_upgrade: bool) {
     fields.remove_if(|field| {
         (is_hop_by_hop(field.known) && !(keep_upgrade && field.known == Known::Upgrade))
             || (field.known == Known::Other
-                && field.name().len() > 9
-                && field.name().as_bytes()[..9].eq_ignore_ascii_case(b"x-figway-"))
+                && field.name_bytes().len() > 9
+                && field.name_bytes()[..9].eq_ignore_ascii_case(b"x-figway-"))
     });
 }
 

@@ -128,6 +128,12 @@ pub struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
+    /// The name's bytes, for a quick look.
+    #[must_use]
+    pub fn name_bytes(&self) -> &'a [u8] {
+        self.name
+    }
+
     /// As the sender spelled it.
     #[must_use]
     pub fn name(&self) -> &'a str {

@@ -95,6 +95,12 @@ impl ClientIo {
         self.body.set_limit(limit);
     }
 
+    /// From now on the client may be silent for `timeout` within its body.
+    pub(crate) fn set_body_timeout(&mut self, timeout: Duration) {
+        self.body_timeout = timeout;
+        self.body_deadline.clear();
+    }
+
     /// The body was read to its end.
     pub(crate) fn body_is_done(&self) -> bool {
         self.body.is_done()
@@ -132,6 +138,7 @@ impl ClientIo {
             match tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.buffer) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Some(Err(BodyError::ClientGone))),
                 Poll::Ready(Ok(_)) => {}
+                Poll::Pending if self.owes_continue => return Poll::Pending, // it is the backend that is waited for
                 Poll::Pending => {
                     if !self.body_deadline.is_set() {
                         self.body_deadline.set(self.body_timeout);

@@ -84,12 +84,11 @@ fn grammar_error(error: httparse::Error, bytes: &[u8]) -> HeadError {
     }
 }
 
-/// The first line has a third word that names no HTTP version: whoever sends it speaks something else.
+/// The first line has three words and none of them speaks of HTTP: whoever sends it speaks something else.
 pub(crate) fn is_another_protocol(line: &[u8]) -> bool {
     let line = line.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    line.split(|byte| *byte == b' ')
-        .nth(2)
-        .is_some_and(|word| !word.is_empty() && !line.windows(6).any(|part| part == b" HTTP/"))
+    let third = line.split(|byte| *byte == b' ').nth(2).unwrap_or_default();
+    !third.is_empty() && !line.windows(4).any(|part| part.eq_ignore_ascii_case(b"http"))
 }
 
 /// The request line ends in something of the form `HTTP/<digit>.<digit>`.
@@ -329,7 +328,7 @@ fn read_connection(head: &mut RequestHead) -> Result<(), HeadError> {
     Ok(())
 }
 
-fn read_expectation(head: &mut RequestHead) -> Result<(), HeadError> {
+pub(crate) fn read_expectation(head: &mut RequestHead) -> Result<(), HeadError> {
     let mut expectations = head.fields.get_all(Known::Expect).flat_map(list_elements);
     match (expectations.next(), expectations.next()) {
         (None, _) => Ok(()),

@@ -200,7 +200,7 @@ enum After {
 async fn respond(core: &Core, io: &Rc<RefCell<ClientIo>>, mut reply: Reply, body: &RequestBody) -> After {
     let request = &reply.record.head;
     let unread = !io.borrow().body_is_done();
-    let abandon = reply.close || (unread && reply.record.error.is_some() && !drains(io, request));
+    let abandon = reply.close || (unread && !drains(io, request));
     let close = request.close || abandon || core.draining.get();
     let delimiter = match reply.head.body {
         BodyLength::None | BodyLength::Exact(_) => Delimiter::Length,
