@@ -64,7 +64,7 @@ impl Refusal {
         match serde_json::from_str::<Map<String, Value>>(&text) {
             Ok(mut document) if !self.0.members.is_empty() => {
                 document.extend(self.0.members.clone());
-                Value::Object(document).to_string()
+                format!("{}\n", Value::Object(document))
             }
             _ => text,
         }
