@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use super::forwarded::StripList;
 use super::upstream::{InFlightCounts, Upstream};
+use crate::clock::Timestamp;
 use crate::payments::Distributor;
 use crate::snapshot::{Backend, Route, Snapshot, SnapshotHandle, Target};
 use crate::telemetry::{FlagSeries, IdSource, LineBuffer, Metrics, RouteSeries};
@@ -37,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) drain: tokio::sync::Notify,
     pub(crate) draining: Cell<bool>,
     view: RefCell<Rc<View>>,
+    /// One moment on both clocks, set anew every tick, so that a request asks the machine for one of them only.
+    moment: Cell<(Instant, Timestamp)>,
 }
 
 impl Core {
@@ -48,6 +51,7 @@ impl Core {
             drain: tokio::sync::Notify::new(),
             draining: Cell::new(false),
             view: RefCell::new(Rc::new(view)),
+            moment: Cell::new((Instant::now(), Timestamp::now())),
             shared,
         }
     }
@@ -60,6 +64,18 @@ impl Core {
             *view = Rc::new(View::new(Arc::clone(&current), Some(&view), &self.shared));
         }
         Rc::clone(&view)
+    }
+
+    /// Now, on the monotonic clock and on the wall's.
+    pub(crate) fn now(&self) -> (Instant, Timestamp) {
+        let (then, wall) = self.moment.get();
+        let now = Instant::now();
+        (now, wall.plus(now.saturating_duration_since(then)))
+    }
+
+    /// Follows the wall clock wherever it was set.
+    pub(crate) fn read_clocks(&self) {
+        self.moment.set((Instant::now(), Timestamp::now()));
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

@@ -31,7 +31,8 @@ const PAYMENT_BODY: u64 = 64 << 10;
 /// Answers one request.
 pub(crate) async fn answer(mut record: Record, body: RequestBody, interim: &mut dyn InterimSink) -> Reply {
     let view = std::rc::Rc::clone(&record.view);
-    forwarded::strip_client_claims(&mut record.head, &record.origin, &view.strip);
+    let story = &mut *record;
+    forwarded::strip_client_claims(&mut story.head, &story.origin, &view.strip);
     let index = match find_route(&record) {
         Ok(index) => index,
         Err((problem, extra)) => return Reply::problem(record, &problem, extra),

@@ -13,7 +13,7 @@ use super::exchange::{InterimSink, client_failure, is_over_limit};
 use super::forwarded;
 use super::http1::client::{Event, ExchangeError, Http1Exchange, Http1ResponseBody};
 use super::message::{BodyLength, ResponseHead};
-use super::record::Record;
+use super::record::{Record, Story};
 use super::reply::{Reply, clean_backend_fields, finish_fields, is_stream};
 use super::upstream::{ConnectError, Endpoint, H2Error, Upstream, resolve_connect};
 use crate::auth::Identity;
@@ -72,7 +72,7 @@ pub(crate) async fn forward(
     upstream.budget.borrow_mut().request(record.started);
     {
         let core = Rc::clone(record.core());
-        let Record { head, origin, id, .. } = &mut record;
+        let Story { head, origin, id, .. } = &mut *record;
         forwarded::prepare(head, origin, id, identity, &mut core.ids.borrow_mut());
     }
     let timeouts = route.timeouts.over(&upstream.backend.timeouts);

@@ -28,9 +28,27 @@ pub(crate) struct Spare {
     pub(crate) deadline: Deadline,
 }
 
-/// One request's story.
+/// One request's story; a handle, since it goes through many hands.
 #[derive(Debug)]
-pub(crate) struct Record {
+pub(crate) struct Record(Box<Story>);
+
+impl std::ops::Deref for Record {
+    type Target = Story;
+
+    fn deref(&self) -> &Story {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Record {
+    fn deref_mut(&mut self) -> &mut Story {
+        &mut self.0
+    }
+}
+
+/// What is known of a request so far.
+#[derive(Debug)]
+pub(crate) struct Story {
     core: Rc<Core>,
     pub(crate) view: Rc<View>,
     pub(crate) head: RequestHead,
@@ -59,15 +77,16 @@ impl Record {
         let origin = Origin::of(&head, peer, |ip| view.trusts(ip));
         let id = super::forwarded::request_id(&head, &origin, &mut core.ids.borrow_mut());
         core.metrics().in_flight.inc();
-        Self {
+        let (started, now) = core.now();
+        Self(Box::new(Story {
             core: Rc::clone(core),
             view,
             head,
             deadline,
             origin,
             id,
-            started: Instant::now(),
-            now: Timestamp::now(),
+            started,
+            now,
             route: None,
             chosen: None,
             endpoint: None,
@@ -78,9 +97,19 @@ impl Record {
             received: 0,
             sent: 0,
             written: false,
-        }
+        }))
     }
 
+    /// Writes the record and gives back what the next request can use.
+    pub(crate) fn finish(mut self) -> Spare {
+        self.write();
+        self.written = true;
+        self.deadline.clear();
+        Spare { head: std::mem::take(&mut self.head), deadline: std::mem::take(&mut self.deadline) }
+    }
+}
+
+impl Story {
     /// How long an upgraded connection may be silent.
     pub(crate) fn idle_timeout(&self) -> std::time::Duration {
         let reached = self.route.zip(self.chosen).and_then(|(index, chosen)| {
@@ -92,14 +121,6 @@ impl Record {
 
     pub(crate) fn core(&self) -> &Rc<Core> {
         &self.core
-    }
-
-    /// Writes the record and gives back what the next request can use.
-    pub(crate) fn finish(mut self) -> Spare {
-        self.write();
-        self.written = true;
-        self.deadline.clear();
-        Spare { head: std::mem::take(&mut self.head), deadline: std::mem::take(&mut self.deadline) }
     }
 
     fn write(&mut self) {
@@ -157,7 +178,7 @@ impl Record {
     }
 }
 
-impl Drop for Record {
+impl Drop for Story {
     fn drop(&mut self) {
         if !self.written {
             if self.status == 0 {

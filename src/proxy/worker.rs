@@ -120,6 +120,7 @@ async fn chores(core: Rc<Core>, registry: Rc<Registry>) {
         interval.tick().await;
         ticks = ticks.wrapping_add(1);
         core.log.borrow_mut().hand_over();
+        core.read_clocks();
         let view = core.view(); // also lets go of an old snapshot when no request does
         if ticks.is_multiple_of(SWEEP_EVERY) {
             view.sweep();

@@ -81,38 +81,38 @@ impl LineBuffer {
     pub fn push(&mut self, now: Timestamp, line: &AccessLine<'_>) {
         self.push_time(now);
         let out = &mut self.lines;
-        text(out, "request_id", line.request_id);
+        text(out, b",\"request_id\":\"", line.request_id);
         if line.client != self.client.0 {
             self.client = (line.client, line.client.to_string());
         }
-        text(out, "client", &self.client.1);
-        text(out, "protocol", line.protocol);
-        text(out, "method", line.method);
-        text(out, "host", line.host);
-        text(out, "path", line.path);
-        number(out, "status", u64::from(line.status));
-        number(out, "received_bytes", line.received_bytes);
-        number(out, "sent_bytes", line.sent_bytes);
+        text(out, b",\"client\":\"", &self.client.1);
+        text(out, b",\"protocol\":\"", line.protocol);
+        text(out, b",\"method\":\"", line.method);
+        text(out, b",\"host\":\"", line.host);
+        text(out, b",\"path\":\"", line.path);
+        number(out, b",\"status\":", u64::from(line.status));
+        number(out, b",\"received_bytes\":", line.received_bytes);
+        number(out, b",\"sent_bytes\":", line.sent_bytes);
         let micros = u64::try_from(line.duration.as_micros()).unwrap_or(u64::MAX);
-        number(out, "duration_ms", micros / 1000);
+        number(out, b",\"duration_ms\":", micros / 1000);
         let thousandths = micros % 1000;
         let digit = |place: u64| b'0' + u8::try_from(thousandths / place % 10).unwrap_or(0);
         out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1)]);
-        text(out, "route", line.route);
-        text(out, "backend", line.backend);
-        text(out, "endpoint", line.endpoint);
+        text(out, b",\"route\":\"", line.route);
+        text(out, b",\"backend\":\"", line.backend);
+        text(out, b",\"endpoint\":\"", line.endpoint);
         if !line.flag.is_empty() {
-            text(out, "flag", line.flag);
-            text(out, "variant", line.variant);
-            text(out, "reason", line.reason);
+            text(out, b",\"flag\":\"", line.flag);
+            text(out, b",\"variant\":\"", line.variant);
+            text(out, b",\"reason\":\"", line.reason);
         }
-        number(out, "revision", line.revision);
-        number(out, "tries", u64::from(line.tries));
+        number(out, b",\"revision\":", line.revision);
+        number(out, b",\"tries\":", u64::from(line.tries));
         if !line.error.is_empty() {
-            text(out, "error", line.error);
+            text(out, b",\"error\":\"", line.error);
         }
         if !line.aborted.is_empty() {
-            text(out, "aborted", line.aborted);
+            text(out, b",\"aborted\":\"", line.aborted);
         }
         out.extend_from_slice(b"}\n");
         if out.len() >= FULL {
@@ -241,14 +241,9 @@ fn open(destination: &Destination) -> Option<Box<dyn std::io::Write>> {
     }
 }
 
-fn key(out: &mut Vec<u8>, name: &str) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-}
-
-fn number(out: &mut Vec<u8>, name: &str, value: u64) {
-    key(out, name);
+/// `key` with its comma, quotes and colon.
+fn number(out: &mut Vec<u8>, key: &[u8], value: u64) {
+    out.extend_from_slice(key);
     let mut digits = [0u8; 20];
     let mut at = digits.len();
     let mut rest = value;
@@ -263,9 +258,9 @@ fn number(out: &mut Vec<u8>, name: &str, value: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
-fn text(out: &mut Vec<u8>, name: &str, value: &str) {
-    key(out, name);
-    out.push(b'"');
+/// `key` with its comma, quotes and colon, and the value's first quote.
+fn text(out: &mut Vec<u8>, key: &[u8], value: &str) {
+    out.extend_from_slice(key);
     let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x7f);
     let mut rest = value.as_bytes();
     while let Some(at) = rest.iter().position(special) {

@@ -249,10 +249,7 @@ impl Fields {
     /// All values of a known name, in order.
     pub fn get_all(&self, known: Known) -> impl Iterator<Item = &[u8]> {
         let entries: &[Entry] = if self.may_have(known) { &self.entries } else { &[] };
-        entries
-            .iter()
-            .filter(move |entry| entry.known == known && !entry.removed)
-            .map(|entry| self.slice(entry.value))
+        entries.iter().filter(move |entry| entry.known == known && !entry.removed).map(|entry| self.slice(entry.value))
     }
 
     /// First value of any name, compared without case.
@@ -364,7 +361,12 @@ mod tests {
         let section = b"Host: a\r\nX-One:  1 \r\nEmpty:\r\nX-Two:2\r\n";
         let mut fields = Fields::new();
         fields.push("first", b"0");
-        let parsed = [("Host", &section[6..7]), ("X-One", &section[17..18]), ("Empty", &section[27..27]), ("X-Two", &section[35..36])];
+        let parsed = [
+            ("Host", &section[6..7]),
+            ("X-One", &section[17..18]),
+            ("Empty", &section[27..27]),
+            ("X-Two", &section[35..36]),
+        ];
         let names = [&section[0..4], &section[9..14], &section[21..26], &section[29..34]];
         let named = names.iter().map(|name| std::str::from_utf8(name).expect("a name"));
         fields.adopt(section, named.zip(parsed.iter().map(|(_, value)| *value)));
