@@ -94,7 +94,7 @@ pub(super) fn status(code: Code) -> StatusCode {
 
 /// A JSON document.
 pub(super) fn json(document: &Value) -> Response {
-    let mut response = Response::new(Body::from(document.to_string()));
+    let mut response = Response::new(Body::from(format!("{document}\n")));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
