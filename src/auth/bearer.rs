@@ -7,7 +7,7 @@ use super::AuthError;
 /// A request with several `Authorization` headers is the caller's to refuse.
 ///
 /// # Errors
-/// The scheme is `Bearer`, but what follows is not one token.
+/// The scheme is `Bearer`, but nothing follows, or no text.
 pub fn bearer(value: &[u8]) -> Result<Option<&str>, AuthError> {
     let value = value.trim_ascii();
     let scheme_length = value.iter().take_while(|byte| !byte.is_ascii_whitespace()).count();
@@ -20,28 +20,10 @@ pub fn bearer(value: &[u8]) -> Result<Option<&str>, AuthError> {
     if token.is_empty() {
         return Err(AuthError::Invalid("there is no token after the scheme Bearer"));
     }
-    match std::str::from_utf8(token) {
-        Ok(token) if is_token68(token) => Ok(Some(token)),
-        _ => Err(AuthError::Invalid("what follows the scheme Bearer is not a token")),
-    }
-}
-
-/// The bytes of a token68 but for the padding at its end.
-const TOKEN68: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        table[byte] =
-            (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
-        byte += 1;
-    }
-    table
-};
-
-/// RFC 9110 section 11.2.
-fn is_token68(text: &str) -> bool {
-    let body = text.trim_end_matches('=');
-    !body.is_empty() && body.bytes().all(|byte| TOKEN68[usize::from(byte)])
+    // Whether it is a well-formed token is seen when it is taken apart, which a cached one need not be.
+    std::str::from_utf8(token)
+        .map(Some)
+        .map_err(|_| AuthError::Invalid("what follows the scheme Bearer is not a token"))
 }
 
 /// The value of `WWW-Authenticate` that goes with a 401: without an error if there was no token at all.
@@ -78,17 +60,7 @@ mod tests {
 
     #[test]
     fn the_scheme_alone_or_with_something_else_is_refused() {
-        for value in [
-            &b"Bearer"[..],
-            b"Bearer ",
-            b"bearer\ta.b.c",
-            b"Bearer a b",
-            b"Bearer a,b",
-            b"Bearer =",
-            b"Bearer a=b",
-            b"Bearer \xff",
-            b"Bearer \"a\"",
-        ] {
+        for value in [&b"Bearer"[..], b"Bearer ", b"bearer\ta.b.c", b"Bearer \xff"] {
             assert!(bearer(value).is_err(), "{value:?}");
         }
     }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame};
 
+use super::core::View;
 use super::deadline::Deadline;
+use super::forwarded;
 use super::http1::ClientIo;
 use super::http1::client::Http1ResponseBody;
 use super::message::BodyLength;
@@ -84,6 +86,7 @@ struct Shared {
     /// Bytes taken so far.
     taken: u64,
     limit: u64,
+    view: Option<Rc<View>>,
     ended: bool,
     failed: Option<BodyError>,
     /// What was taken, while it is small enough to be sent again.
@@ -131,6 +134,7 @@ impl RequestBody {
             source,
             taken: 0,
             limit: u64::MAX,
+            view: None,
             ended: false,
             failed: None,
             kept: Some(Vec::new()),
@@ -139,14 +143,15 @@ impl RequestBody {
         Self { shared: Some(Rc::new(RefCell::new(shared))), replay: 0, length }
     }
 
-    pub(crate) fn length(&self) -> BodyLength {
-        self.length
-    }
-
-    /// Refuses more than `limit` bytes from now on.
-    pub(crate) fn set_limit(&self, limit: u64) {
+    /// From now on refuses more than `limit` bytes, and drops trailers that clients must not send under `view`.
+    pub(crate) fn guard(&self, limit: u64, view: &Rc<View>) {
         if let Some(shared) = &self.shared {
-            shared.borrow_mut().limit = limit;
+            let mut shared = shared.borrow_mut();
+            shared.limit = limit;
+            shared.view = Some(Rc::clone(view));
+            if let Source::Http1(io) = &shared.source {
+                io.borrow_mut().set_body_limit(limit);
+            }
         }
     }
 
@@ -229,8 +234,11 @@ impl Shared {
     }
 
     /// Counts, checks and keeps a frame that was just taken.
-    fn note(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
-        if frame.is_trailers() {
+    fn note(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
+        if let Some(trailers) = frame.trailers_mut() {
+            if let Some(view) = &self.view {
+                forwarded::strip_trailers(trailers, &view.strip);
+            }
             self.ended = true;
             self.kept = None; // trailers are not kept, so such a body is not sent twice
             return Ok(frame);

@@ -137,7 +137,7 @@ async fn pay(record: Record, body: RequestBody, identity: Option<&Identity>, int
     let (Some(distributor), Some(settings)) = (&shared.payments, record.view.snapshot.payments.clone()) else {
         return unavailable(record);
     };
-    body.set_limit(PAYMENT_BODY);
+    body.guard(PAYMENT_BODY, &record.view);
     if record.head.expects_continue {
         interim.interim(&ResponseHead { status: 100, ..ResponseHead::default() });
     }

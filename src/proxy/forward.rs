@@ -62,7 +62,7 @@ pub(crate) async fn forward(
         let detail = format!("this route takes bodies of up to {} bytes", route.max_body);
         return Reply::problem(record, &Problem::new(Code::BodyTooLarge, detail), Vec::new());
     }
-    body.set_limit(route.max_body);
+    body.guard(route.max_body, &view);
     let Some(in_flight) = upstream.enter() else {
         upstream.series.error(UpstreamError::Busy);
         let detail =

@@ -103,6 +103,27 @@ pub(crate) fn strip_client_claims(head: &mut RequestHead, origin: &Origin, strip
     });
 }
 
+/// Drops trailers that would be taken for fields that only the gateway may set, or that frame, route or authenticate.
+pub(crate) fn strip_trailers(trailers: &mut http::HeaderMap, strip: &StripList) {
+    let forbidden: Vec<_> = trailers
+        .keys()
+        .filter(|name| {
+            let name = name.as_str();
+            let known = Known::classify(name.as_bytes());
+            strip.contains(name)
+                || has_prefix(name, "x-figway-")
+                || has_prefix(name, "x-forwarded-")
+                || has_twin(name)
+                || is_hop_by_hop(known)
+                || !matches!(known, Known::Other | Known::Date)
+        })
+        .cloned()
+        .collect();
+    for name in forbidden {
+        trailers.remove(name);
+    }
+}
+
 /// `x_real_ip` and `x_request_id` are what some backends make of the names that the gateway sets.
 fn has_twin(name: &str) -> bool {
     name.contains('_')

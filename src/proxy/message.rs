@@ -103,7 +103,7 @@ pub(crate) fn host_of(authority: &str) -> &str {
     if authority.starts_with('[') {
         return authority.find(']').map_or(authority, |end| &authority[..=end]);
     }
-    authority.split(':').next().unwrap_or(authority)
+    memchr::memchr(b':', authority.as_bytes()).map_or(authority, |end| &authority[..end])
 }
 
 /// A response without its body.

@@ -176,6 +176,13 @@ async fn sniff(core: &Core, io: &RefCell<ClientIo>) -> Option<bool> {
     std::future::poll_fn(|cx| {
         let mut io = io.borrow_mut();
         loop {
+            if io
+                .buffer
+                .first()
+                .is_some_and(|first| !first.is_ascii_graphic() && !matches!(first, b'\r' | b'\n' | b' '))
+            {
+                return Poll::Ready(None); // a TLS hello, most likely: nothing that could read an answer
+            }
             let seen = io.buffer.len().min(PREFACE.len());
             if seen == PREFACE.len() || io.buffer[..seen] != PREFACE[..seen] {
                 return Poll::Ready(Some(io.buffer.starts_with(PREFACE)));

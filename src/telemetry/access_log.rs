@@ -12,9 +12,9 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 
 /// Buffers under way to the writer before further ones are dropped.
-const QUEUE: usize = 256;
-/// A buffer of this many bytes is handed over at once.
-const FULL: usize = 16 << 10;
+const QUEUE: usize = 64;
+/// A buffer of this many bytes is handed over at once: each hand-over wakes the writer, so not too small.
+const FULL: usize = 256 << 10;
 
 /// Where lines go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +125,10 @@ impl LineBuffer {
         if self.lines.is_empty() {
             return;
         }
-        let lines = std::mem::replace(&mut self.lines, Vec::with_capacity(FULL + 1024));
+        let lines = {
+            let room = self.lines.len();
+            std::mem::replace(&mut self.lines, Vec::with_capacity(room))
+        };
         if let Err(std::sync::mpsc::TrySendError::Full(Message::Lines(lines))) =
             self.writer.try_send(Message::Lines(lines))
         {

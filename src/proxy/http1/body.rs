@@ -33,6 +33,13 @@ impl BodyReader {
         matches!(self, Self::Done)
     }
 
+    /// Refuses a chunked body of more than `limit` bytes as soon as its chunks announce it.
+    pub(crate) fn set_limit(&mut self, limit: u64) {
+        if let Self::Chunked(chunked) = self {
+            chunked.set_limit(limit);
+        }
+    }
+
     /// Takes the next piece out of `buffer`; after [`Piece::End`] the reader is done.
     pub(crate) fn read(&mut self, buffer: &mut BytesMut) -> Result<Piece, &'static str> {
         let piece = match self {

@@ -21,6 +21,8 @@ pub(crate) enum Piece {
     NeedMore,
     /// The body is over; its trailers, if any.
     End(Option<Fields>),
+    /// More is announced than the limit allows.
+    OverLimit,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +40,22 @@ pub(crate) struct Chunked {
     state: State,
     scanned: usize,
     extensions: usize,
+    /// Bytes that further chunks may announce.
+    room: u64,
 }
 
 impl Default for Chunked {
     fn default() -> Self {
-        Self { state: State::Size, scanned: 0, extensions: 0 }
+        Self { state: State::Size, scanned: 0, extensions: 0, room: u64::MAX }
     }
 }
 
 impl Chunked {
+    /// Takes chunks of `limit` bytes in all from now on.
+    pub(crate) fn set_limit(&mut self, limit: u64) {
+        self.room = limit;
+    }
+
     /// Takes the next piece out of `buffer`.
     pub(crate) fn read(&mut self, buffer: &mut BytesMut) -> Result<Piece, &'static str> {
         loop {
@@ -55,6 +64,8 @@ impl Chunked {
                     let Some(end) = self.line_end(buffer)? else { return Ok(Piece::NeedMore) };
                     let size = self.size(&buffer[..end])?;
                     buffer.advance(end + 2);
+                    let Some(room) = self.room.checked_sub(size) else { return Ok(Piece::OverLimit) };
+                    self.room = room;
                     self.state = if size == 0 { State::Trailers } else { State::Data(size) };
                 }
                 State::Data(left) => {
@@ -191,6 +202,7 @@ mod tests {
                     Piece::Data(data) => body.extend_from_slice(&data),
                     Piece::NeedMore => break,
                     Piece::End(trailers) => return Ok((body, trailers)),
+                    Piece::OverLimit => return Err("over the limit"),
                 }
             }
         }
@@ -230,6 +242,15 @@ mod tests {
             let error = read_all(input, 1).expect_err("refused");
             assert_ne!(error, "incomplete", "{:?}", String::from_utf8_lossy(input));
         }
+    }
+
+    #[test]
+    fn a_chunk_past_the_limit_is_known_by_its_size() {
+        let mut chunked = Chunked::default();
+        chunked.set_limit(6);
+        let mut buffer = BytesMut::from(&b"4\r\nwiki\r\n3\r\n"[..]);
+        assert!(matches!(chunked.read(&mut buffer), Ok(Piece::Data(_))));
+        assert!(matches!(chunked.read(&mut buffer), Ok(Piece::OverLimit)));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::proxy::message::{BodyLength, RequestHead, ResponseHead};
 use crate::proxy::stream::Stream;
 use crate::proxy::upstream::Endpoint;
 use crate::telemetry::CountGauge;
-use crate::types::fields::Fields;
+use crate::types::fields::{Fields, Known, list_elements};
 
 /// Interim answers before a backend is taken for mad.
 const INTERIM_LIMIT: u32 = 32;
@@ -42,7 +42,8 @@ pub(crate) struct Http1Exchange {
     received: bool,
     interims: u32,
     to_head: bool,
-    upgrade: bool,
+    /// The protocols that the client would switch to; empty if none.
+    upgrade: Vec<u8>,
     keep_alive: bool,
     idle_for: Duration,
     scan: HeadScan,
@@ -114,7 +115,7 @@ impl Http1Exchange {
             received: false,
             interims: 0,
             to_head: false,
-            upgrade: false,
+            upgrade: Vec::new(),
             keep_alive: false,
             idle_for: Duration::MAX,
             scan: HeadScan::default(),
@@ -152,7 +153,10 @@ impl Http1Exchange {
         self.received = false;
         self.interims = 0;
         self.to_head = head.method == "HEAD";
-        self.upgrade = head.upgrade;
+        self.upgrade.clear();
+        if head.upgrade {
+            self.upgrade.extend_from_slice(head.fields.get(Known::Upgrade).unwrap_or_default());
+        }
         self.scan = HeadScan::default();
     }
 
@@ -262,10 +266,11 @@ impl Http1Exchange {
         self.buffer.advance(end);
         self.scan = HeadScan::default();
         if head.status == 101 {
-            return if self.upgrade {
-                Ok(Some(Event::Final(head)))
-            } else {
-                Err(ExchangeError::Invalid("it switches protocols unasked"))
+            let switched_to = head.fields.get(Known::Upgrade).unwrap_or_default();
+            let asked = list_elements(&self.upgrade).any(|protocol| protocol.eq_ignore_ascii_case(switched_to));
+            return match asked {
+                true => Ok(Some(Event::Final(head))),
+                false => Err(ExchangeError::Invalid("it switches to a protocol that nobody asked for")),
             };
         }
         if head.status < 200 {
@@ -347,7 +352,7 @@ impl Http1ResponseBody {
                     self.settle();
                     return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(convert::header_map(&trailers)))));
                 }
-                Ok(Piece::NeedMore) => {}
+                Ok(Piece::NeedMore | Piece::OverLimit) => {} // answers have no limit
             }
             exchange.buffer.reserve(4 * READ);
             match tokio_util::io::poll_read_buf(Pin::new(&mut exchange.stream), cx, &mut exchange.buffer) {

@@ -90,6 +90,11 @@ impl ClientIo {
         self.peer = PeerWatch::Waiting;
     }
 
+    /// Refuses a body of more than `limit` bytes from now on.
+    pub(crate) fn set_body_limit(&mut self, limit: u64) {
+        self.body.set_limit(limit);
+    }
+
     /// The body was read to its end.
     pub(crate) fn body_is_done(&self) -> bool {
         self.body.is_done()
@@ -120,6 +125,7 @@ impl ClientIo {
                     let trailers = crate::proxy::convert::header_map(&trailers);
                     return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
                 }
+                Ok(Piece::OverLimit) => return Poll::Ready(Some(Err(BodyError::TooLarge))),
                 Ok(Piece::NeedMore) => {}
             }
             self.buffer.reserve(SCRATCH);

@@ -84,11 +84,21 @@ fn grammar_error(error: httparse::Error, bytes: &[u8]) -> HeadError {
     }
 }
 
+/// The first line has a third word that names no HTTP version: whoever sends it speaks something else.
+pub(crate) fn is_another_protocol(line: &[u8]) -> bool {
+    let line = line.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    line.split(|byte| *byte == b' ')
+        .nth(2)
+        .is_some_and(|word| !word.is_empty() && !line.windows(6).any(|part| part == b" HTTP/"))
+}
+
 /// The request line ends in something of the form `HTTP/<digit>.<digit>`.
 fn names_a_version(bytes: &[u8]) -> bool {
     let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let version = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
+    let mut words = line.split(|byte| *byte == b' ');
+    let version = words.nth(2).unwrap_or_default();
+    words.next().is_none()
+        && matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
 fn read_target(target: &str, limits: &Limits, head: &mut RequestHead) -> Result<(), HeadError> {
@@ -197,7 +207,7 @@ pub(crate) fn is_authority(text: &str) -> bool {
             }
             ("v6", after)
         }
-        None => match text.find(':') {
+        None => match memchr::memchr(b':', text.as_bytes()) {
             Some(at) => text.split_at(at),
             None => (text, ""),
         },

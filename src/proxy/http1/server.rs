@@ -25,6 +25,8 @@ use crate::types::fields::Fields;
 
 /// How long bytes that nobody wants are waited for after the last answer.
 const LINGER: Duration = Duration::from_secs(2);
+/// The same while the process is ending.
+const LAST_LINGER: Duration = Duration::from_millis(200);
 /// A client that takes not a byte of its answer for this long is given up.
 const CLIENT_STALL: Duration = Duration::from_secs(60);
 /// An unread body up to this size is read and thrown away rather than closing the connection.
@@ -69,7 +71,7 @@ pub(crate) async fn serve(core: Rc<Core>, peer: Peer, io: Rc<RefCell<ClientIo>>,
         };
         match respond(&core, &io, reply, &body).await {
             After::Next(kept) => spare = kept,
-            After::Linger => return linger(&io, LINGER).await,
+            After::Linger => return linger(&io, if core.draining.get() { LAST_LINGER } else { LINGER }).await,
             After::Drop => return,
         }
     }
@@ -91,6 +93,9 @@ async fn next_request(core: &Core, io: &Rc<RefCell<ClientIo>>, head: &mut Reques
                     Err(oversize) => return Poll::Ready(Incoming::Refused(oversize.into())),
                     Ok(Some(end)) => {
                         let parsed = request_head::parse(&io.buffer[..end], scan.lines(), limits, head);
+                        if parsed.is_err() && request_head::is_another_protocol(&io.buffer[..end]) {
+                            return Poll::Ready(Incoming::Closed); // an answer would be noise to it
+                        }
                         bytes::Buf::advance(&mut io.buffer, end);
                         return Poll::Ready(parsed.map_or_else(Incoming::Refused, |()| Incoming::Request(view)));
                     }
