@@ -118,18 +118,18 @@ impl Problem {
         Self { code, detail: detail.into() }
     }
 
-    /// The document as JSON text.
+    /// The document as JSON text, a whole line for whoever reads it in a terminal.
     #[must_use]
     pub fn to_json(&self, request_id: &str) -> String {
-        json!({
+        let document = json!({
             "type": format!("urn:figway:error:{}", self.code.as_str()),
             "title": self.code.title(),
             "status": self.code.status(),
             "code": self.code.as_str(),
             "detail": self.detail,
             "request_id": request_id,
-        })
-        .to_string()
+        });
+        format!("{document}\n")
     }
 }
 
@@ -153,5 +153,6 @@ mod tests {
         assert_eq!(document["type"], "urn:figway:error:no-route");
         assert_eq!(document["status"], 404);
         assert_eq!(document["request_id"], "abc");
+        assert!(text.ends_with("}\n"), "the shell's prompt stands on a line of its own");
     }
 }

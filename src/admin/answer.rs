@@ -64,7 +64,7 @@ impl Refusal {
         match serde_json::from_str::<Map<String, Value>>(&text) {
             Ok(mut document) if !self.0.members.is_empty() => {
                 document.extend(self.0.members.clone());
-                Value::Object(document).to_string()
+                format!("{}\n", Value::Object(document))
             }
             _ => text,
         }
@@ -94,7 +94,7 @@ pub(super) fn status(code: Code) -> StatusCode {
 
 /// A JSON document.
 pub(super) fn json(document: &Value) -> Response {
-    let mut response = Response::new(Body::from(document.to_string()));
+    let mut response = Response::new(Body::from(format!("{document}\n")));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -164,4 +164,9 @@ pub trait PaymentRecords: Send + Sync {
 
     /// One payment with its attempts, or `None` if the ledger has none of that id.
     fn get(&self, id: String) -> Future<Result<Option<Value>, Problem>>;
+
+    /// Why no payment is taken although payments are configured; `None` while they are.
+    fn refused(&self) -> Option<String> {
+        None
+    }
 }

@@ -14,7 +14,7 @@ use super::flag_view::FlagView;
 use super::html::{Text, table};
 use super::snapshot::protocol;
 use crate::clock::Timestamp;
-use crate::flags::{Kind, format_percent};
+use crate::flags::{Kind, Stage, format_percent};
 use crate::snapshot::{Diagnostic, ReloadStatus, Snapshot};
 
 const STYLE: &str = include_str!("status_page.css");
@@ -129,7 +129,8 @@ fn flag_row(view: &FlagView<'_>, now: Timestamp) -> Vec<String> {
     let flag = view.flag;
     let says = match &flag.kind {
         _ if flag.killed => "<span class=\"bad\">killed</span>".to_owned(),
-        Kind::Migration { stage, percent } => format!("{stage}, {} %", format_percent(*percent)),
+        Kind::Migration { stage: Stage::Canary, percent } => format!("canary, {}&nbsp;%", format_percent(*percent)),
+        Kind::Migration { stage, .. } => stage.to_string(),
         Kind::Switch { on } => if *on { "on" } else { "off" }.to_owned(),
         Kind::Split(split) => {
             let shares = split.names().iter().zip(split.weights());
@@ -148,16 +149,21 @@ fn flag_row(view: &FlagView<'_>, now: Timestamp) -> Vec<String> {
         }
         None => ("<span class=\"dim\">not through the gateway</span>".into(), String::new()),
     };
-    let expires = Text(flag.expires.as_deref().unwrap_or("never")).to_string();
+    let expires = whole(flag.expires.as_deref().unwrap_or("never"));
     let expires = if view.expired(now) { format!("<span class=\"bad\">{expires}, over</span>") } else { expires };
     let key = format!("<span class=\"mono\">{}</span>", Text(&flag.key));
     let key = match &flag.description {
         Some(description) => format!("{key}<br><span class=\"dim\">{}</span>", Text(description)),
         None => key,
     };
-    let owner = Text(flag.owner.as_deref().unwrap_or("nobody")).to_string();
+    let owner = whole(flag.owner.as_deref().unwrap_or("nobody"));
     let notes = Text(view.notes(now).join("; ")).to_string();
     vec![key, flag.kind.as_str().into(), format!("{says}{rules}"), owner, expires, changed, reason, notes]
+}
+
+/// Names and days are read as one word.
+fn whole(text: &str) -> String {
+    format!("<span class=\"whole\">{}</span>", Text(text))
 }
 
 fn backends(snapshot: &Snapshot) -> String {
@@ -180,7 +186,10 @@ fn backends(snapshot: &Snapshot) -> String {
 
 fn payments(state: &AdminState, snapshot: &Snapshot) -> String {
     let text = match (&snapshot.payments, &state.payments) {
-        (Some(settings), Some(_)) => format!("Taken at <code>{}</code>.", Text(&settings.path)),
+        (Some(settings), Some(records)) => match records.refused() {
+            None => format!("Taken at <code>{}</code>.", Text(&settings.path)),
+            Some(why) => format!("<span class=\"bad\">Refused:</span> {}", Text(why)),
+        },
         (Some(settings), None) => {
             format!("<span class=\"bad\">Configured at <code>{}</code>, but not running.</span>", Text(&settings.path))
         }

@@ -151,8 +151,12 @@ fn unreadable(error: &LedgerError) -> Problem {
 struct NoRecords(Arc<OpenError>);
 
 impl NoRecords {
+    fn why(&self) -> String {
+        format!("{}; then start the gateway again", self.0)
+    }
+
     fn problem(&self) -> Problem {
-        Problem::new(Code::PaymentsUnavailable, format!("{}; then start the gateway again", self.0))
+        Problem::new(Code::PaymentsUnavailable, self.why())
     }
 }
 
@@ -163,5 +167,9 @@ impl PaymentRecords for NoRecords {
 
     fn get(&self, _: String) -> Future<Result<Option<Value>, Problem>> {
         Box::pin(std::future::ready(Err(self.problem())))
+    }
+
+    fn refused(&self) -> Option<String> {
+        Some(self.why())
     }
 }

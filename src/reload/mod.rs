@@ -12,6 +12,7 @@ mod history;
 mod keys;
 mod last_good;
 mod loader;
+mod own_writes;
 mod publisher;
 mod record;
 mod reloader;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::loader::Loader;
+use super::own_writes::OwnWrites;
 use super::record::Record;
 use super::report::Report;
 use super::restart::needs_restart;
@@ -133,6 +134,12 @@ impl Publisher {
         self.seen = Seen::new(loaded);
         self.folders = self.seen.folders();
         self.watch.arm(&self.folders);
+        self.pass_over_own_writes();
+    }
+
+    /// By the snapshot now served.
+    pub(super) fn pass_over_own_writes(&self) {
+        self.watch.except(OwnWrites::new(&self.handle.load(), &self.seen.own_folders()));
     }
 }
 

@@ -14,12 +14,13 @@ pub(super) struct Report {
     metrics: Arc<Metrics>,
     told: Option<Vec<Diagnostic>>,
     told_disk: Option<String>,
+    told_warnings: Vec<Diagnostic>,
 }
 
 impl Report {
     /// Nothing was told yet.
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, told: None, told_disk: None }
+        Self { metrics, told: None, told_disk: None, told_warnings: Vec::new() }
     }
 
     /// A new revision serves.
@@ -33,9 +34,10 @@ impl Report {
             routes = snapshot.routes.len(),
             "configuration is in effect"
         );
-        for warning in &snapshot.warnings {
+        for warning in new_warnings(&self.told_warnings, &snapshot.warnings) {
             tracing::warn!(revision = snapshot.revision.0, "{warning}");
         }
+        self.told_warnings.clone_from(&snapshot.warnings);
     }
 
     /// The files are good and hold what is served already.
@@ -86,5 +88,33 @@ impl Report {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of this age fit into 53 bits")]
         self.metrics.last_reload_success_timestamp.set(status.last_success.0 as f64 / 1000.0);
         self.metrics.revision.set(i64::try_from(status.revision.0).unwrap_or(i64::MAX));
+    }
+}
+
+/// Those that the revision before did not have; one that only moved to another line is not new.
+fn new_warnings<'a>(told: &[Diagnostic], now: &'a [Diagnostic]) -> Vec<&'a Diagnostic> {
+    let same = |one: &Diagnostic, other: &Diagnostic| {
+        (&one.file, &one.path, &one.message) == (&other.file, &other.path, &other.message)
+    };
+    now.iter().filter(|warning| !told.iter().any(|told| same(told, warning))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Severity;
+
+    fn warning(line: usize, message: &str) -> Diagnostic {
+        let (file, path) = ("flags/shop.yaml".to_owned(), "banner".to_owned());
+        Diagnostic { severity: Severity::Warning, file, line, column: 1, path, message: message.into() }
+    }
+
+    #[test]
+    fn a_warning_is_told_once_while_it_lasts() {
+        let (unused, expired) = (warning(3, "no route uses it"), warning(4, "it expired"));
+        let first = std::slice::from_ref(&unused);
+        assert_eq!(new_warnings(&[], first), [&unused]);
+        assert_eq!(new_warnings(first, &[warning(9, "no route uses it"), expired.clone()]), [&expired]);
+        assert_eq!(new_warnings(&[expired], first), [&unused], "it was gone, so it is news");
     }
 }

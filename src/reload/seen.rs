@@ -48,11 +48,17 @@ impl Seen {
     /// Folders in which a change shows: those of the files, those that links lead to, and their
     /// parents, for a folder itself may be swapped.
     pub(super) fn folders(&self) -> BTreeSet<PathBuf> {
+        let own = self.own_folders();
+        own.iter().flat_map(|folder| [folder.clone(), above(folder)]).map(here_if_empty).collect()
+    }
+
+    /// Folders that the files were read from, under their own name and the one that links lead to.
+    pub(super) fn own_folders(&self) -> BTreeSet<PathBuf> {
         let real = self.files.keys().filter_map(|path| path.canonicalize().ok());
         let mut own: BTreeSet<PathBuf> = real.filter_map(|path| path.parent().map(Path::to_path_buf)).collect();
         own.extend(self.files.keys().filter_map(|path| path.parent().map(Path::to_path_buf)));
         own.extend(self.folder.clone());
-        own.iter().flat_map(|folder| [folder.clone(), above(folder)]).map(here_if_empty).collect()
+        own
     }
 
     /// Also those that a refused load named, so that its mend is seen.

@@ -81,7 +81,9 @@ pub(super) fn start(options: Options, hints: Arc<Notify>) -> Result<Publisher, S
     let folders = &Seen::of(&config).folders() | &seen.folders();
     let published = watch::Sender::new(snapshot.revision);
     let handle = Arc::new(SnapshotHandle::new(snapshot, status));
-    Ok(Publisher { config, loader, handle, record, report, seen, folders, watch, published, clock })
+    let publisher = Publisher { config, loader, handle, record, report, seen, folders, watch, published, clock };
+    publisher.pass_over_own_writes();
+    Ok(publisher)
 }
 
 /// What the last good copy gives, marked as stale.

@@ -2,7 +2,8 @@
 //!
 //! Only folders are watched, never files: a watch on a file dies with the first rename. Every event
 //! means "look again", whatever it names: a swap of a `..data` link names no flag file. A watch that
-//! can't be had is no failure: the rescan finds the change, later.
+//! can't be had is no failure: the rescan finds the change, later. Only what the gateway itself writes
+//! is passed over ([`super::own_writes`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
@@ -13,6 +14,8 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
+use super::own_writes::OwnWrites;
+
 /// Device and inode: a folder that was deleted and made again has the old name and another identity.
 type Identity = (u64, u64);
 
@@ -22,15 +25,18 @@ pub(super) struct Watch {
     watcher: Option<RecommendedWatcher>,
     armed: BTreeMap<Identity, PathBuf>,
     complaints: Arc<Complaints>,
+    own: Arc<Mutex<OwnWrites>>,
 }
 
 impl Watch {
     /// Watches nothing yet; events will wake whoever waits for `hints`.
     pub(super) fn new(hints: Arc<Notify>) -> Self {
         let complaints = Arc::new(Complaints::default());
-        let heard = Arc::clone(&complaints);
+        let own = Arc::new(Mutex::new(OwnWrites::default()));
+        let (heard, excepted) = (Arc::clone(&complaints), Arc::clone(&own));
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
             Ok(event) if !worth_a_look(&event.kind) => {}
+            Ok(event) if excepted.lock().unwrap_or_else(PoisonError::into_inner).explain(&event.paths) => {}
             Ok(_) => hints.notify_one(),
             Err(error) => {
                 heard.say(&error.to_string());
@@ -38,12 +44,17 @@ impl Watch {
             }
         });
         let watcher = watcher.map_err(|error| complaints.say(&error.to_string())).ok();
-        Self { watcher, armed: BTreeMap::new(), complaints }
+        Self { watcher, armed: BTreeMap::new(), complaints, own }
     }
 
     /// Leaves everything to the rescan.
     pub(super) fn off() -> Self {
-        Self { watcher: None, armed: BTreeMap::new(), complaints: Arc::default() }
+        Self { watcher: None, armed: BTreeMap::new(), complaints: Arc::default(), own: Arc::default() }
+    }
+
+    /// What the gateway writes itself wakes nobody from now on.
+    pub(super) fn except(&self, own: OwnWrites) {
+        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = own;
     }
 
     /// Watches exactly these folders, those of them that exist.

@@ -91,7 +91,9 @@ async fn the_status_page_shows_the_state_and_nothing_can_run_in_it() {
     let policy = reply.header("content-security-policy").expect("a policy");
     assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
     assert!(!reply.body.contains("<script"), "a flag's description became markup");
-    for shown in ["&lt;script&gt;", "member-api", "canary, 10 %", "2020-01-31, over", "127.0.0.1:7002", "plain 50"] {
+    for shown in
+        ["&lt;script&gt;", "member-api", "canary, 10&nbsp;%", "2020-01-31</span>, over", "127.0.0.1:7002", "plain 50"]
+    {
         assert!(reply.body.contains(shown), "{shown}");
     }
     assert!(!reply.body.contains("not in effect"));

@@ -30,6 +30,8 @@ fn ledger_that_cannot_be_opened_stops_payments_and_nothing_else() {
     let told = gateway.admin_get("/admin/v1/payments");
     assert_eq!(told.status, 503);
     assert!(told.text().contains("no/such/folder/payments.db"), "{}", told.text());
+    let page = gateway.admin_get("/").text();
+    assert!(page.contains("Refused:") && !page.contains("Taken at"), "{page}");
     assert_eq!(gateway.metric("figway_payment_ledger_failures_total"), 1.0);
     assert!(gateway.log().contains("PAYMENTS ARE REFUSED"));
 }

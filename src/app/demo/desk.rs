@@ -39,8 +39,8 @@ impl Desk {
             let text = format!("{name} can't listen on {} again: {error}\n", provider.address());
             return server::text(StatusCode::CONFLICT, text);
         }
-        let (mode, does) = outage.describe();
-        server::text(StatusCode::OK, format!("{name} is {mode}: it {does}\n"))
+        let (_, does) = outage.describe();
+        server::text(StatusCode::OK, format!("{name} now {does}\n"))
     }
 
     /// All books, and the one line that matters: orders that were charged more than once, at whatever provider.
@@ -60,9 +60,9 @@ impl Desk {
         );
         for provider in &self.providers {
             let name = provider.service().name();
-            let (mode, does) = provider.service().outage().describe();
+            let (_, does) = provider.service().outage().describe();
             // Writing into a String can't fail.
-            let _infallible = write!(page, "<h2>{name}: {mode}</h2>\n<p>It {does}.</p>\n<ul>\n");
+            let _infallible = write!(page, "<h2>{name}</h2>\n<p>It now {does}.</p>\n<p>Outage:</p>\n<ul>\n");
             for (_, mode, does) in Outage::ALL {
                 let _infallible = writeln!(page, "<li><a href=\"/{name}/outage?mode={mode}\">{mode}</a>: {does}</li>");
             }
