@@ -20,6 +20,9 @@ pub fn bearer(value: &[u8]) -> Result<Option<&str>, AuthError> {
     if token.is_empty() {
         return Err(AuthError::Invalid("there is no token after the scheme Bearer"));
     }
+    if spaces == 0 {
+        return Err(AuthError::Invalid("between the scheme Bearer and its token there is something else than spaces"));
+    }
     // Whether it is a well-formed token is seen when it is taken apart, which a cached one need not be.
     std::str::from_utf8(token)
         .map(Some)

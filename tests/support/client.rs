@@ -130,7 +130,11 @@ impl RawClient {
 
     /// Ends the sending side only.
     pub(crate) fn half_close(&mut self) -> &mut Self {
-        self.reader.stream.shutdown(Shutdown::Write).expect("half closed");
+        match self.reader.stream.shutdown(Shutdown::Write) {
+            // The gateway was faster and has closed both sides.
+            Err(error) if error.kind() == std::io::ErrorKind::NotConnected => {}
+            closed => closed.expect("half closed"),
+        }
         self
     }
 
