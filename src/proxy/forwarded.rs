@@ -94,11 +94,15 @@ pub(crate) fn strip_client_claims(head: &mut RequestHead, origin: &Origin, strip
             strip.contains(field.name_bytes())
                 || begins_with_x
                     && (has_prefix(field.name_bytes(), "x-figway-")
-                        || !origin.trusted && (has_prefix(field.name_bytes(), "x-forwarded-") || has_twin(field.name_bytes())))
+                        || !origin.trusted
+                            && (has_prefix(field.name_bytes(), "x-forwarded-") || has_twin(field.name_bytes())))
         }
         Known::XRealIp | Known::Forwarded => !origin.trusted,
         known => {
-            strip.lengths != 0 && known != Known::Authorization && known != Known::Host && strip.contains(field.name_bytes())
+            strip.lengths != 0
+                && known != Known::Authorization
+                && known != Known::Host
+                && strip.contains(field.name_bytes())
         }
     });
 }

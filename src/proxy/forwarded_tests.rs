@@ -33,7 +33,7 @@ fn identity_headers_of_clients_are_dropped_in_every_spelling() {
         "10.0.0.9",
         &[],
     );
-    assert!(!text.contains(": 1") && !text.contains(": 2") && !text.contains(": 3"), "{text}");
+    assert!(!text.contains(": 1\r\n") && !text.contains(": 2\r\n") && !text.contains(": 3\r\n"), "{text}");
     assert!(text.contains("x-user-idx: 4"));
 }
 

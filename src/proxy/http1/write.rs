@@ -13,7 +13,7 @@ pub(crate) fn request_head(out: &mut Vec<u8>, head: &RequestHead) {
     out.extend_from_slice(b" HTTP/1.1\r\n");
     head.fields.write_lines(out);
     if head.body == BodyLength::Unknown {
-        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
     if head.upgrade {
         out.extend_from_slice(b"Connection: Upgrade\r\n");
@@ -53,10 +53,10 @@ pub(crate) fn response_head(out: &mut Vec<u8>, head: &ResponseHead, delimiter: D
     status_line(out, head.status, &head.reason);
     head.fields.write_lines(out);
     if delimiter == Delimiter::Chunked {
-        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
     if let Some(connection) = connection {
-        out.extend_from_slice(b"Connection: ");
+        out.extend_from_slice(b"connection: ");
         out.extend_from_slice(connection.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
@@ -184,7 +184,7 @@ impl WriteQueue {
 
 /// The value of `Content-Length` that goes with a body of known length.
 pub(crate) fn set_content_length(fields: &mut Fields, length: u64) {
-    fields.set(Known::ContentLength, "Content-Length", length.to_string().as_bytes());
+    fields.set(Known::ContentLength, "content-length", length.to_string().as_bytes());
 }
 
 #[cfg(test)]
