@@ -30,7 +30,7 @@ const LAST_PAYMENTS: Duration = Duration::from_secs(1);
 
 /// Runs the gateway until SIGTERM or SIGINT.
 pub(super) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    super::logging::start("info");
+    super::logging::start("info,h2=error,hyper=error,rustls=error");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")

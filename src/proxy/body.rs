@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
@@ -15,6 +15,7 @@ use super::forwarded;
 use super::http1::ClientIo;
 use super::http1::client::Http1ResponseBody;
 use super::message::BodyLength;
+use super::upstream::OnStream;
 use crate::problem::Code;
 
 /// Why a body ended before its end.
@@ -87,6 +88,8 @@ struct Shared {
     taken: u64,
     limit: u64,
     view: Option<Rc<View>>,
+    /// When the last piece was taken.
+    progress: Instant,
     ended: bool,
     failed: Option<BodyError>,
     /// What was taken, while it is small enough to be sent again.
@@ -135,6 +138,7 @@ impl RequestBody {
             taken: 0,
             limit: u64::MAX,
             view: None,
+            progress: Instant::now(),
             ended: false,
             failed: None,
             kept: Some(Vec::new()),
@@ -171,6 +175,11 @@ impl RequestBody {
     /// Bytes taken from the client so far.
     pub(crate) fn taken(&self) -> u64 {
         self.shared.as_ref().map_or(0, |shared| shared.borrow().taken)
+    }
+
+    /// When the last piece was taken from the client; `None` without a body.
+    pub(crate) fn last_progress(&self) -> Option<Instant> {
+        self.shared.as_ref().map(|shared| shared.borrow().progress)
     }
 
     /// The body was read to its end.
@@ -258,6 +267,7 @@ impl Shared {
         }
         let Some(data) = frame.data_ref() else { return Ok(frame) };
         self.taken += data.len() as u64;
+        self.progress = Instant::now();
         if self.taken > self.limit {
             return Err(BodyError::TooLarge);
         }
@@ -302,7 +312,35 @@ pub(crate) enum ResponseBody {
     /// From an HTTP/1 backend.
     Http1(Box<Http1ResponseBody>),
     /// From an h2 backend.
-    Http2(hyper::body::Incoming),
+    Http2(Box<Http2ResponseBody>),
+}
+
+/// An h2 backend's body, and its stream's place on the connection.
+#[derive(Debug)]
+pub(crate) struct Http2ResponseBody {
+    pub(crate) incoming: hyper::body::Incoming,
+    pub(crate) _stream: OnStream,
+    /// How long the backend may be silent.
+    pub(crate) idle: Duration,
+    /// Runs while it is.
+    pub(crate) silence: Deadline,
+}
+
+impl Http2ResponseBody {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(next) => {
+                self.silence.clear();
+                Poll::Ready(next.map(|frame| frame.map_err(|_| BodyError::UpstreamClosed)))
+            }
+            Poll::Pending => {
+                if !self.silence.is_set() {
+                    self.silence.set(self.idle);
+                }
+                self.silence.poll(cx).map(|()| Some(Err(BodyError::UpstreamStalled)))
+            }
+        }
+    }
 }
 
 impl ResponseBody {
@@ -311,9 +349,7 @@ impl ResponseBody {
             Self::Empty => Poll::Ready(None),
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Http1(body) => body.poll_next(cx),
-            Self::Http2(incoming) => Pin::new(incoming)
-                .poll_frame(cx)
-                .map(|next| next.map(|frame| frame.map_err(|_| BodyError::UpstreamClosed))),
+            Self::Http2(body) => body.poll_next(cx),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
 
-use super::body::{BodyError, RequestBody, ResponseBody};
+use super::body::{BodyError, Http2ResponseBody, RequestBody, ResponseBody};
 use super::convert;
 use super::core::TargetView;
 use super::deadline::Deadline;
@@ -294,12 +294,12 @@ impl Attempts<'_> {
         deadline: &mut Deadline,
     ) -> Result<Answered, TryError> {
         let mut sender = endpoint.h2(self.timeouts.connect).await.map_err(TryError::Connect)?;
+        let stream = sender.enter();
         let body = body.replayed().unwrap_or_else(RequestBody::none);
         let request = h2_request(&self.record.head, endpoint, body.clone())
             .ok_or(TryError::Invalid("the request can't be expressed in HTTP/2"))?;
         let mut sending = std::pin::pin!(sender.send(request));
         let mut response = Deadline::after(self.timeouts.response);
-        let mut taken = body.taken();
         let answer = std::future::poll_fn(|cx| {
             if let Poll::Ready(answer) = sending.as_mut().poll(cx) {
                 return Poll::Ready(answer.map_err(|error| match body.failure() {
@@ -308,15 +308,13 @@ impl Attempts<'_> {
                     None => TryError::Closed("it ended the stream before it answered"),
                 }));
             }
-            if body.taken() != taken {
-                taken = body.taken();
-                response.set(self.timeouts.response);
-            }
-            if !body.is_complete() {
-                response.set(self.timeouts.response);
-            }
-            if response.poll(cx).is_ready() {
-                return Poll::Ready(Err(TryError::Timeout));
+            while response.poll(cx).is_ready() {
+                // While the client sends, its own deadline runs; then the time begins with its last piece.
+                let began = if body.is_complete() { body.last_progress() } else { Some(Instant::now()) };
+                match began.map(|began| began + self.timeouts.response) {
+                    Some(end) if end > Instant::now() => response.set_at(end),
+                    _ => return Poll::Ready(Err(TryError::Timeout)),
+                }
             }
             deadline.poll(cx).map(|()| Err(TryError::RequestTimeout))
         })
@@ -332,7 +330,21 @@ impl Attempts<'_> {
             Some(length) => BodyLength::Exact(length),
             None => BodyLength::Unknown,
         };
-        let body = if empty { ResponseBody::Empty } else { ResponseBody::Http2(incoming) };
+        if empty && length.is_none() && self.record.head.method != "HEAD" && !matches!(head.status, 204 | 304) {
+            // An HTTP/1 client must be told that nothing follows: h2 said it by ending the stream.
+            head.fields.push("content-length", b"0");
+        }
+        let idle = self.timeouts.idle;
+        let body = if empty {
+            ResponseBody::Empty
+        } else {
+            ResponseBody::Http2(Box::new(Http2ResponseBody {
+                incoming,
+                _stream: stream,
+                idle,
+                silence: Deadline::default(),
+            }))
+        };
         Ok(Answered { head, body, upgrade: None })
     }
 }

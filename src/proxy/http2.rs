@@ -1,9 +1,10 @@
 //! Serves a client's HTTP/2 connection with hyper: each stream is a request of its own.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
@@ -33,14 +34,19 @@ const STREAMS: u32 = 100;
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 
+/// A client that takes none of the bytes ready for it for this long is cut, as on HTTP/1.
+const CLIENT_STALL: Duration = Duration::from_secs(60);
+/// How often clients are looked at for that.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
 /// Serves the connection to its end.
 pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(core: Rc<Core>, peer: Peer, stream: S) {
     let limits = core.view().snapshot.server.limits;
-    let active = Rc::new(Cell::new(0u32));
+    let streams = Rc::new(Streams::default());
     let service = {
-        let (core, active) = (Rc::clone(&core), Rc::clone(&active));
+        let (core, streams) = (Rc::clone(&core), Rc::clone(&streams));
         hyper::service::service_fn(move |request| {
-            let under_way = UnderWay::begin(&active);
+            let under_way = streams.begin();
             let (core, peer) = (Rc::clone(&core), peer.clone());
             async move { Ok::<_, std::convert::Infallible>(answer(core, peer, request, under_way).await) }
         })
@@ -58,6 +64,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(core: Rc<
     let mut drained = pin!(core.drain.notified());
     let mut closing = false;
     let mut idle = Deadline::default();
+    let mut look = Deadline::default();
     std::future::poll_fn(|cx| {
         loop {
             if connection.as_mut().poll(cx).is_ready() {
@@ -68,9 +75,17 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(core: Rc<
             }
             if core.draining.get() || drained.as_mut().poll(cx).is_ready() {
                 closing = true;
-            } else if active.get() > 0 {
+            } else if !streams.is_empty() {
                 idle.clear();
-                return Poll::Pending;
+                if !look.is_set() {
+                    look.set(LOOK_AGAIN);
+                }
+                std::task::ready!(look.poll(cx));
+                look.clear();
+                if streams.is_stalled() {
+                    return Poll::Ready(()); // dropping the connection cuts its streams
+                }
+                continue;
             } else {
                 if !idle.is_set() {
                     idle.set(core.view().snapshot.server.timeouts.idle);
@@ -84,19 +99,42 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(core: Rc<
     .await;
 }
 
+/// The streams of a connection that are under way, and since when each waits for its client to take bytes.
+#[derive(Debug, Default)]
+struct Streams(RefCell<slab::Slab<Option<Instant>>>);
+
+impl Streams {
+    fn begin(self: &Rc<Self>) -> UnderWay {
+        UnderWay { key: self.0.borrow_mut().insert(None), streams: Rc::clone(self) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
+    /// Some client takes none of the bytes that are ready for it, for too long.
+    fn is_stalled(&self) -> bool {
+        self.0.borrow().iter().any(|(_, since)| since.is_some_and(|since| since.elapsed() >= CLIENT_STALL))
+    }
+}
+
 /// A stream under way; its connection is not idle.
-struct UnderWay(Rc<Cell<u32>>);
+#[derive(Debug)]
+struct UnderWay {
+    streams: Rc<Streams>,
+    key: usize,
+}
 
 impl UnderWay {
-    fn begin(active: &Rc<Cell<u32>>) -> Self {
-        active.set(active.get() + 1);
-        Self(Rc::clone(active))
+    /// Bytes wait for the client from now on, or do not.
+    fn set_waiting(&self, waiting: bool) {
+        self.streams.0.borrow_mut()[self.key] = waiting.then(Instant::now);
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.streams.0.borrow_mut().remove(self.key);
     }
 }
 
@@ -203,7 +241,8 @@ fn into_response(mut reply: Reply, request_body: RequestBody, under_way: UnderWa
     if reply.upgrade.take().is_some() {
         reply.record.aborted = "upstream-malformed";
     }
-    let body = ReplyBody { reply, request_body, expected, ended: false, _under_way: under_way };
+    under_way.set_waiting(true); // until hyper asks for the body, which it does once the client gives room
+    let body = ReplyBody { reply, request_body, expected, ended: false, under_way };
     let mut response = http::Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -217,7 +256,7 @@ struct ReplyBody {
     /// Bytes still to come, if their number is known.
     expected: Option<u64>,
     ended: bool,
-    _under_way: UnderWay,
+    under_way: UnderWay,
 }
 
 impl Body for ReplyBody {
@@ -226,6 +265,7 @@ impl Body for ReplyBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        this.under_way.set_waiting(false);
         let next = match this.reply.body.poll_next(cx) {
             Poll::Ready(next) => next,
             Poll::Pending => {
@@ -241,6 +281,7 @@ impl Body for ReplyBody {
                 this.reply.record.sent += length;
                 this.expected = this.expected.map(|left| left.saturating_sub(length));
                 this.ended = this.expected == Some(0) || frame.is_trailers();
+                this.under_way.set_waiting(true);
                 Some(Ok(frame))
             }
             other => other,

@@ -126,52 +126,56 @@ fn any_event() -> impl Strategy<Value = Event> {
     ]
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+mod property {
+    use super::*;
 
-    /// The judge keeps its own books, by the effects alone.
-    #[test]
-    fn for_any_order_of_events_the_release_rule_holds(
-        earlier in proptest::collection::vec(proptest::sample::select(AttemptState::ALL), 0..3),
-        tries in 0_u32..4,
-        events in proptest::collection::vec(any_event(), 0..40),
-    ) {
-        let blocked = earlier.iter().any(|state| !state.is_released());
-        let (mut run, mut effect) = {
-            let (run, effect) = Run::begin(earlier, tries);
-            (run, Some(effect))
-        };
-        let (mut calls, mut saved_intent, mut out, mut may_have_charged, mut answers) = (0, None, false, blocked, 0);
-        let mut saving = None;
-        for event in events.into_iter().map(Some).chain([None]) {
-            match effect.take() {
-                Some(Effect::Save { intent, .. }) => saving = intent,
-                Some(Effect::Call(attempt)) => {
-                    prop_assert!(!may_have_charged, "called although an earlier attempt is not released");
-                    prop_assert!(!out, "two calls at once");
-                    prop_assert_eq!(saved_intent, Some(attempt), "called before its intent was durable");
-                    calls += 1;
-                    out = true;
+    proptest! {
+        #![proptest_config(crate::types::property::config(500))]
+
+        /// The judge keeps its own books, by the effects alone.
+        #[test]
+        fn for_any_order_of_events_the_release_rule_holds(
+            earlier in proptest::collection::vec(proptest::sample::select(AttemptState::ALL), 0..3),
+            tries in 0_u32..4,
+            events in proptest::collection::vec(any_event(), 0..40),
+        ) {
+            let blocked = earlier.iter().any(|state| !state.is_released());
+            let (mut run, mut effect) = {
+                let (run, effect) = Run::begin(earlier, tries);
+                (run, Some(effect))
+            };
+            let (mut calls, mut saved_intent, mut out, mut may_have_charged, mut answers) = (0, None, false, blocked, 0);
+            let mut saving = None;
+            for event in events.into_iter().map(Some).chain([None]) {
+                match effect.take() {
+                    Some(Effect::Save { intent, .. }) => saving = intent,
+                    Some(Effect::Call(attempt)) => {
+                        prop_assert!(!may_have_charged, "called although an earlier attempt is not released");
+                        prop_assert!(!out, "two calls at once");
+                        prop_assert_eq!(saved_intent, Some(attempt), "called before its intent was durable");
+                        calls += 1;
+                        out = true;
+                    }
+                    Some(Effect::Answer(_)) => {
+                        prop_assert!(!out, "answered with a call under way");
+                        answers += 1;
+                    }
+                    Some(Effect::Choose) | None => {}
                 }
-                Some(Effect::Answer(_)) => {
-                    prop_assert!(!out, "answered with a call under way");
-                    answers += 1;
+                let Some(event) = event else { break };
+                if event == Event::Saved && let Some(intent) = saving {
+                    saved_intent = Some(intent);
                 }
-                Some(Effect::Choose) | None => {}
+                if out && let Event::Ended(verdict) = &event {
+                    out = false;
+                    may_have_charged |= !AttemptState::of(verdict).is_released();
+                }
+                if matches!(event, Event::Saved | Event::NotSaved) {
+                    saving = None;
+                }
+                effect = run.step(event);
             }
-            let Some(event) = event else { break };
-            if event == Event::Saved && let Some(intent) = saving {
-                saved_intent = Some(intent);
-            }
-            if out && let Event::Ended(verdict) = &event {
-                out = false;
-                may_have_charged |= !AttemptState::of(verdict).is_released();
-            }
-            if matches!(event, Event::Saved | Event::NotSaved) {
-                saving = None;
-            }
-            effect = run.step(event);
+            prop_assert!(calls <= tries && answers <= 1);
         }
-        prop_assert!(calls <= tries && answers <= 1);
     }
 }

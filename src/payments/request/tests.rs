@@ -99,22 +99,26 @@ fn a_message_repeats_no_value() {
     assert!(!format!("{:?}", parse_charge(GOOD.as_bytes())).contains("tok_visa"));
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+mod property {
+    use super::*;
 
-    #[test]
-    fn no_body_makes_the_parser_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = parse_charge(&body);
-    }
+    proptest! {
+        #![proptest_config(crate::types::property::config(256))]
 
-    #[test]
-    fn a_body_cut_short_or_edited_is_refused_or_still_valid(cut in 0..GOOD.len(), byte in any::<u8>()) {
-        let mut body = GOOD.as_bytes().to_vec();
-        body[cut] = byte;
-        if let Ok(charge) = parse_charge(&body) {
-            prop_assert!((1..=MAX_AMOUNT).contains(&charge.money.amount));
-            prop_assert!(!card_numbers::contains(&charge.token));
+        #[test]
+        fn no_body_makes_the_parser_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse_charge(&body);
         }
-        prop_assert!(parse_charge(&GOOD.as_bytes()[..cut]).is_err());
+
+        #[test]
+        fn a_body_cut_short_or_edited_is_refused_or_still_valid(cut in 0..GOOD.len(), byte in any::<u8>()) {
+            let mut body = GOOD.as_bytes().to_vec();
+            body[cut] = byte;
+            if let Ok(charge) = parse_charge(&body) {
+                prop_assert!((1..=MAX_AMOUNT).contains(&charge.money.amount));
+                prop_assert!(!card_numbers::contains(&charge.token));
+            }
+            prop_assert!(parse_charge(&GOOD.as_bytes()[..cut]).is_err());
+        }
     }
 }

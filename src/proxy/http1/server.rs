@@ -69,8 +69,8 @@ pub(crate) async fn serve(core: Rc<Core>, peer: Peer, io: Rc<RefCell<ClientIo>>,
                 (Reply::problem(record, &Problem::from(error), extra), RequestBody::none())
             }
         };
-        match respond(&core, &io, reply, &body).await {
-            After::Next(kept) => spare = kept,
+        match respond(&core, &io, reply, &body, &mut spare).await {
+            After::Next => {}
             After::Linger => return linger(&io, if core.draining.get() { LAST_LINGER } else { LINGER }).await,
             After::Drop => return,
         }
@@ -188,16 +188,22 @@ async fn have_answered(io: &Rc<RefCell<ClientIo>>, record: Record, body: Request
 
 /// What follows an answer.
 enum After {
-    /// Another request, in the memory of this one.
-    Next(Spare),
+    /// Another request.
+    Next,
     /// Nothing, once the client has read everything.
     Linger,
     /// Nothing: the connection is broken off.
     Drop,
 }
 
-/// Writes the answer and decides what becomes of the connection.
-async fn respond(core: &Core, io: &Rc<RefCell<ClientIo>>, mut reply: Reply, body: &RequestBody) -> After {
+/// Writes the answer and decides what becomes of the connection; leaves in `spare` what the next request can use.
+async fn respond(
+    core: &Core,
+    io: &Rc<RefCell<ClientIo>>,
+    mut reply: Reply,
+    body: &RequestBody,
+    spare: &mut Spare,
+) -> After {
     let request = &reply.record.head;
     let unread = !io.borrow().body_is_done();
     let abandon = reply.close || (unread && !drains(io, request));
@@ -226,14 +232,14 @@ async fn respond(core: &Core, io: &Rc<RefCell<ClientIo>>, mut reply: Reply, body
     }
     let Reply { record, body: finished, .. } = reply;
     drop(finished);
-    let kept = record.finish();
+    *spare = record.finish();
     if close {
         return After::Linger;
     }
     if unread && !io.borrow().body_is_done() && !drain(io).await {
         return After::Linger;
     }
-    After::Next(kept)
+    After::Next
 }
 
 /// The rest of the client's body is small and on its way: worth reading to keep the connection.

@@ -1,5 +1,7 @@
-//! HTTP/2 towards backends: one connection an endpoint and core, shared by its requests.
+//! HTTP/2 towards backends: a connection an endpoint and core, shared by its requests, and further
+//! ones when the backend takes no more streams on it.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,10 +25,28 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
     }
 }
 
+/// Connections to one endpoint at most, each with as many streams as the backend allows.
+const CONNECTIONS: usize = 8;
+/// Streams on a connection whose backend has not said how many it allows: none beside the first.
+const STREAMS_BEFORE_SETTINGS: usize = 1;
+
 /// Sends requests on one h2 connection.
 #[derive(Debug, Clone)]
 pub(crate) struct H2Sender {
     sender: SendRequest<RequestBody>,
+    streams: Rc<Cell<usize>>,
+    /// How many streams the backend takes, as it said last.
+    limit: Rc<Cell<usize>>,
+}
+
+/// A stream under way on a connection; leaves it when dropped.
+#[derive(Debug)]
+pub(crate) struct OnStream(Rc<Cell<usize>>);
+
+impl Drop for OnStream {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 /// Why an h2 request has no answer.
@@ -43,6 +63,18 @@ pub(crate) enum H2Error {
 impl H2Sender {
     pub(super) fn is_closed(&self) -> bool {
         self.sender.is_closed()
+    }
+
+    /// The backend would take another stream now, or has not said yet how many it takes.
+    fn has_room(&self) -> bool {
+        let limit = self.limit.get();
+        limit <= STREAMS_BEFORE_SETTINGS || self.streams.get() < limit
+    }
+
+    /// Takes a place on the connection.
+    pub(crate) fn enter(&self) -> OnStream {
+        self.streams.set(self.streams.get() + 1);
+        OnStream(Rc::clone(&self.streams))
     }
 
     /// Sends a request and waits for the answer's head.
@@ -88,6 +120,7 @@ impl Endpoint {
         let stream = resolve_connect(self, timeout).await?;
         let (sender, connection) = Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
+            .initial_max_send_streams(STREAMS_BEFORE_SETTINGS)
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(4 << 20)
             .keep_alive_interval(Duration::from_secs(20))
@@ -96,13 +129,21 @@ impl Endpoint {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| ConnectError::Tcp(std::io::Error::other(error)))?;
-        let open = self.series.open.clone();
+        let limit = Rc::new(Cell::new(STREAMS_BEFORE_SETTINGS));
+        let (open, said) = (self.series.open.clone(), Rc::clone(&limit));
         tokio::task::spawn_local(async move {
             open.inc();
-            let _ = connection.await; // each request learns of its own failure
+            let mut connection = std::pin::pin!(connection);
+            // Each request learns of its own failure.
+            let _ = std::future::poll_fn(|cx| {
+                let ended = connection.as_mut().poll(cx);
+                said.set(connection.current_max_send_streams());
+                ended
+            })
+            .await;
             open.dec();
         });
-        let sender = H2Sender { sender };
+        let sender = H2Sender { sender, streams: Rc::default(), limit };
         self.h2.borrow_mut().push(sender.clone());
         Ok(sender)
     }
@@ -110,6 +151,12 @@ impl Endpoint {
     fn live_h2(&self) -> Option<H2Sender> {
         let mut senders = self.h2.borrow_mut();
         senders.retain(|sender| !sender.is_closed());
-        senders.last().cloned()
+        let free = senders.iter().rev().find(|sender| sender.has_room());
+        // At the limit of connections, requests wait for a stream of the least busy one.
+        let least_busy = || senders.iter().min_by_key(|sender| sender.streams.get());
+        match free {
+            None if senders.len() >= CONNECTIONS => least_busy().cloned(),
+            free => free.cloned(),
+        }
     }
 }

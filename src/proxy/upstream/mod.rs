@@ -16,7 +16,7 @@ use std::time::Instant;
 
 pub(crate) use connect::{ConnectError, resolve_connect};
 pub(crate) use endpoint::{Connection, Endpoint};
-pub(crate) use h2::{H2Error, LocalExecutor};
+pub(crate) use h2::{H2Error, LocalExecutor, OnStream};
 
 use crate::resilience::RetryBudget;
 use crate::resilience::balance::{self, AVOID_AFTER_FAILED_CONNECT, Load};
