@@ -4,6 +4,7 @@ mod admin_client;
 mod cli;
 mod commands;
 mod demo;
+mod descriptors;
 mod explainer;
 mod key_fetch;
 mod logging;

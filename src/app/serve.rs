@@ -36,11 +36,12 @@ pub(super) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         .thread_name("control")
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let gateway = Gateway::start(Options { config: args.config }).await?;
         gateway.run_until_told().await
-    })?;
-    Ok(ExitCode::SUCCESS)
+    });
+    runtime.shutdown_background(); // whoever was told twice does not wait for what is still under way
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 /// What a gateway is started with.
@@ -97,6 +98,7 @@ impl Gateway {
         let data_plane = DataPlane::start(proxy::Options {
             listen: snapshot.startup.listen.clone(),
             threads: snapshot.startup.threads,
+            descriptors: super::descriptors::available(),
             handle: Arc::clone(&handle),
             metrics,
             access_log: access_log.clone(),
@@ -172,7 +174,11 @@ impl Gateway {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        self.shutdown().await;
+        tokio::select! {
+            () = self.shutdown() => {}
+            _ = terminate.recv() => tracing::warn!("told again: what is under way is cut"),
+            _ = interrupt.recv() => tracing::warn!("told again: what is under way is cut"),
+        }
         Ok(())
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     /// The control plane's runtime, where payments run.
     pub(crate) control: tokio::runtime::Handle,
     pub(crate) connections: AtomicUsize,
+    /// What the process's descriptors leave for clients.
+    pub(crate) most_connections: usize,
     pub(crate) cores: usize,
 }
 

@@ -63,7 +63,11 @@ pub(super) async fn accept(core: Rc<Core>, listener: std::net::TcpListener, serv
     let mut pausing = false;
     while !core.draining.get() {
         if is_full(&core) {
-            note_pause(&core, &mut pausing, "server.max_connections is reached");
+            note_pause(
+                &core,
+                &mut pausing,
+                "as many connections are open as server.max_connections or the limit of open files allows",
+            );
             tokio::time::sleep(PAUSE).await;
             continue;
         }
@@ -93,7 +97,8 @@ pub(super) async fn accept(core: Rc<Core>, listener: std::net::TcpListener, serv
 }
 
 fn is_full(core: &Core) -> bool {
-    core.shared.connections.load(Ordering::Relaxed) >= core.view().snapshot.server.max_connections
+    let most = core.view().snapshot.server.max_connections.min(core.shared.most_connections);
+    core.shared.connections.load(Ordering::Relaxed) >= most
 }
 
 /// Says once that accepting pauses, and counts it.

@@ -46,6 +46,8 @@ pub struct Options {
     pub listen: Vec<SocketAddr>,
     /// Cores to serve on; 0 means all of the machine's.
     pub threads: usize,
+    /// Files and sockets that the process may have open, if there is a limit.
+    pub descriptors: Option<u64>,
     /// The snapshots to serve by.
     pub handle: Arc<SnapshotHandle>,
     /// Where to count.
@@ -56,6 +58,13 @@ pub struct Options {
     pub payments: Option<Arc<Distributor>>,
     /// The control plane's runtime.
     pub control: tokio::runtime::Handle,
+}
+
+/// Client connections that leave enough descriptors for backends, files and the control plane: a
+/// quarter of all, between 32 and 4,096.
+fn room_for_clients(descriptors: u64) -> usize {
+    let reserve = (descriptors / 4).clamp(32, 4096);
+    usize::try_from(descriptors.saturating_sub(reserve).max(1)).unwrap_or(usize::MAX)
 }
 
 /// Why the data plane can't start.
@@ -106,6 +115,7 @@ impl DataPlane {
             payments: options.payments,
             control: options.control,
             connections: AtomicUsize::new(0),
+            most_connections: options.descriptors.map_or(usize::MAX, room_for_clients),
             cores,
         });
         let (phase, watching) = watch::channel(Phase::Serving);

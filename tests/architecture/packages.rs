@@ -30,6 +30,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("pingora-timeout", &["proxy"]),
     ("prometheus", &["telemetry"]),
     ("rusqlite", &["payments"]),
+    ("rustix", &["app"]),
     ("rustls", &["tls"]),
     ("rustls-native-certs", &["tls"]),
     ("serde-saphyr", &["config"]),
