@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use super::forwarded::StripList;
+use super::record::Spare;
 use super::upstream::{InFlightCounts, Upstream};
 use crate::clock::Timestamp;
 use crate::payments::Distributor;
@@ -30,6 +31,9 @@ pub(crate) struct Shared {
     pub(crate) cores: usize,
 }
 
+/// What requests leave is kept for this many new ones.
+const SPARES: usize = 128;
+
 /// What one core owns.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -39,6 +43,8 @@ pub(crate) struct Core {
     /// Told when draining begins.
     pub(crate) drain: tokio::sync::Notify,
     pub(crate) draining: Cell<bool>,
+    /// What finished h2 requests left for new ones; HTTP/1 connections keep their own.
+    spares: RefCell<Vec<Spare>>,
     view: RefCell<Rc<View>>,
     /// One moment on both clocks, set anew every tick, so that a request asks the machine for one of them only.
     moment: Cell<(Instant, Timestamp)>,
@@ -52,6 +58,7 @@ impl Core {
             log: RefCell::new(log),
             drain: tokio::sync::Notify::new(),
             draining: Cell::new(false),
+            spares: RefCell::default(),
             view: RefCell::new(Rc::new(view)),
             moment: Cell::new((Instant::now(), Timestamp::now())),
             shared,
@@ -66,6 +73,20 @@ impl Core {
             *view = Rc::new(View::new(Arc::clone(&current), Some(&view), &self.shared));
         }
         Rc::clone(&view)
+    }
+
+    /// Memory and a timer for a request that has none of its connection's.
+    pub(crate) fn take_spare(&self) -> Spare {
+        self.spares.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Keeps what a request leaves, up to a bound.
+    pub(crate) fn keep_spare(&self, mut spare: Spare) {
+        let mut spares = self.spares.borrow_mut();
+        if spares.len() < SPARES {
+            spare.head.clear();
+            spares.push(spare);
+        }
     }
 
     /// Now, on the monotonic clock and on the wall's.

@@ -46,7 +46,7 @@ pub(crate) async fn answer(mut record: Record, body: RequestBody, interim: &mut 
     let context =
         RequestContext { fields: &record.head.fields, identity: identity.as_deref(), ip: record.origin.client };
     match view.snapshot.choose(route, &context) {
-        Choice::Payments => pay(record, body, identity.as_deref(), interim).await,
+        Choice::Payments => Box::pin(pay(record, body, identity.as_deref(), interim)).await,
         Choice::Backend { backend, flag } => {
             let decision = flag.map(|(_, decision)| decision);
             let variant = decision.map_or(0, |decision| decision.variant);

@@ -145,7 +145,7 @@ impl Attempts<'_> {
             let connection = endpoint.enter();
             let result = match endpoint.protocol {
                 Protocol::Http1 => self.try_http1(&endpoint, body, deadline, interim).await,
-                Protocol::H2 => self.try_h2(&endpoint, body, deadline).await,
+                Protocol::H2 => Box::pin(self.try_h2(&endpoint, body, deadline)).await,
             };
             let error = match result {
                 Ok(answered) if !self.wants_another(&answered.head, body) => return Ok((answered, connection)),
@@ -228,7 +228,9 @@ impl Attempts<'_> {
         let mut exchange = match pooled {
             Some(exchange) => exchange,
             None => {
-                let stream = resolve_connect(endpoint, self.timeouts.connect).await.map_err(TryError::Connect)?;
+                // Boxed, like everything that is large and rare: every request's future would be as large as the largest.
+                let stream =
+                    Box::pin(resolve_connect(endpoint, self.timeouts.connect)).await.map_err(TryError::Connect)?;
                 Box::new(Http1Exchange::new(stream, endpoint.series.open.clone()))
             }
         };

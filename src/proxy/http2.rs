@@ -20,7 +20,7 @@ use super::deadline::Deadline;
 use super::exchange::{self, InterimSink};
 use super::http1::{content_length, is_authority, read_expectation, store_target};
 use super::message::{BodyLength, HeadError, RequestHead, ResponseHead, Version};
-use super::record::{Record, Spare};
+use super::record::Record;
 use super::reply::Reply;
 use super::upstream::LocalExecutor;
 use super::worker::Peer;
@@ -152,12 +152,12 @@ async fn answer(
     under_way: UnderWay,
 ) -> http::Response<ReplyBody> {
     let (parts, incoming) = request.into_parts();
-    let mut head = RequestHead::default();
+    let mut spare = core.take_spare();
+    let head = &mut spare.head;
     let view = core.view();
     let server = &view.snapshot.server;
-    let read = read_head(&server.limits, &parts, &incoming, &mut head);
+    let read = read_head(&server.limits, &parts, &incoming, head);
     let body = RequestBody::http2(incoming, head.body, server.timeouts.body);
-    let spare = Spare { head, ..Spare::default() };
     let record = Record::begin(&core, view, spare, &peer);
     let reply = match read {
         Ok(()) => exchange::answer(record, body.clone(), &mut NoInterim).await,

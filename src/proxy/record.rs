@@ -187,6 +187,9 @@ impl Drop for Story {
                 self.aborted = "client-gone";
             }
             self.write();
+            self.deadline.clear();
+            let spare = Spare { head: std::mem::take(&mut self.head), deadline: std::mem::take(&mut self.deadline) };
+            self.core.keep_spare(spare);
         }
         self.core.metrics().in_flight.dec();
     }

@@ -136,7 +136,7 @@ async fn connection(core: Rc<Core>, registry: Rc<Registry>, tcp: TcpStream, ip: 
         None => (Stream::Plain(tcp), false),
         Some(tls) => {
             let handshake = TlsAcceptor::from(Arc::clone(&tls.config)).accept(tcp);
-            match pingora_timeout::timeout(server.timeouts.header, handshake).await {
+            match Box::pin(pingora_timeout::timeout(server.timeouts.header, handshake)).await {
                 Ok(Ok(stream)) => {
                     let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                     (Stream::Tls(Box::new(stream.into())), h2)
@@ -149,7 +149,7 @@ async fn connection(core: Rc<Core>, registry: Rc<Registry>, tcp: TcpStream, ip: 
     let peer = Peer::new(ip, server.tls.is_some());
     drop(server);
     if speaks_h2 {
-        return http2::serve(core, peer, stream).await;
+        return Box::pin(http2::serve(core, peer, stream)).await;
     }
     let io = Rc::new(RefCell::new(ClientIo::new(stream, BytesMut::new())));
     let registration = registry.add(&io);
@@ -159,7 +159,7 @@ async fn connection(core: Rc<Core>, registry: Rc<Registry>, tcp: TcpStream, ip: 
                 drop(registration);
                 let Some(io) = Rc::into_inner(io) else { return };
                 let ClientIo { stream, buffer, .. } = io.into_inner();
-                return http2::serve(core, peer, Rewound { first: buffer.freeze(), stream }).await;
+                return Box::pin(http2::serve(core, peer, Rewound { first: buffer.freeze(), stream })).await;
             }
             Some(false) => {}
             None => return,

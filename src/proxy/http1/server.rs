@@ -215,7 +215,7 @@ async fn respond(
     };
     let close = close || delimiter == Delimiter::Close;
     if let Some(exchange) = reply.upgrade.take() {
-        return upgrade(io, reply, exchange).await;
+        return Box::pin(upgrade(io, reply, exchange)).await;
     }
     let connection = match (close, request.version) {
         (true, _) => Some("close"),
