@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body::{BodyError, RequestBody};
+use super::coalesce::Coalesced;
 use super::convert;
 use super::core::Core;
 use super::deadline::Deadline;
@@ -59,7 +60,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(core: Rc<
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .max_send_buf_size(64 << 10)
         .auto_date_header(false)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Coalesced::new(stream)), service);
     let mut connection = pin!(connection);
     let mut drained = pin!(core.drain.notified());
     let mut closing = false;

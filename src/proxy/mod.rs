@@ -8,6 +8,7 @@
 //! caching, and any rewriting of a backend's answers.
 
 mod body;
+mod coalesce;
 mod convert;
 mod core;
 mod deadline;
