@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 
 use crate::support::h2::{Frames, H2Backend, H2Client, StreamedBody, run};
-use crate::support::{FakeBackend, TestGateway, TokenMint, eventually, refusing_port};
+use crate::support::{FakeBackend, RawClient, TestGateway, TokenMint, eventually, refusing_port};
 
 fn before_h2(backend: &H2Backend) -> TestGateway {
     TestGateway::builder().backend_with("backend", &[backend.address], ", protocol: h2").open_route("backend").start()
@@ -101,6 +101,19 @@ fn many_streams_share_a_connection_and_get_their_own_answers() {
             assert_eq!(text, path);
         }
     });
+}
+
+/// An h2 answer that ends with its head once reached HTTP/1 clients without a length: they waited for
+/// its body, and took the next answer for it.
+#[test]
+fn empty_answer_of_an_h2_backend_has_a_length_for_http1_clients() {
+    let backend = H2Backend::start();
+    let gateway = before_h2(&backend);
+    let mut client = RawClient::connect(gateway.address);
+    client.send("GET /empty HTTP/1.1\r\nHost: a\r\n\r\nPOST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+    let empty = client.response();
+    assert_eq!((empty.get("content-length"), empty.text().as_str()), (Some("0"), ""));
+    assert_eq!(client.response().text(), "abc");
 }
 
 #[test]

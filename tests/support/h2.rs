@@ -163,7 +163,7 @@ impl H2Client {
     }
 }
 
-/// A backend that speaks HTTP/2 only and echoes body and trailers; `/hang` never answers.
+/// A backend that speaks HTTP/2 only and echoes body and trailers; `/hang` never answers, `/empty` ends with its head.
 #[derive(Debug)]
 pub(crate) struct H2Backend {
     pub(crate) address: SocketAddr,
@@ -227,16 +227,21 @@ impl Body for Echo {
         }
         Poll::Ready(None)
     }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
 }
 
 async fn echo(request: Request<Incoming>) -> Result<Response<Echo>, Infallible> {
     if request.uri().path() == "/hang" {
         std::future::pending::<()>().await;
     }
+    let ended = request.uri().path() == "/empty";
     let (head, body) = request.into_parts();
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", "0".parse().expect("a value"));
-    let mut response = Response::new(Echo { body, trailers, ended: false });
+    let mut response = Response::new(Echo { body, trailers, ended });
     let headers = response.headers_mut();
     let authority = head.uri.authority().map(ToString::to_string).unwrap_or_default();
     headers.insert("x-saw-authority", authority.parse().expect("a value"));
