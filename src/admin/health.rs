@@ -87,7 +87,7 @@ pub(super) async fn readyz(
         "last_reload": {
             "success": status.success,
             "attempted": status.last_attempt.rfc3339(),
-            "succeeded": status.last_success.rfc3339(),
+            "succeeded": status.succeeded_at(),
             "problem_count": status.problems.len(),
             "problems": problems,
         },

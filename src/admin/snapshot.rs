@@ -26,7 +26,7 @@ fn document(snapshot: &Snapshot, status: &ReloadStatus) -> Value {
         "last_reload": {
             "success": status.success,
             "attempted": status.last_attempt.rfc3339(),
-            "succeeded": status.last_success.rfc3339(),
+            "succeeded": status.succeeded_at(),
         },
         "last_error": last_error(status),
         "warnings": diagnostics(&snapshot.warnings),

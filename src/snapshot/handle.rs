@@ -66,6 +66,14 @@ pub struct ReloadStatus {
     pub problems: Vec<Diagnostic>,
 }
 
+impl ReloadStatus {
+    /// When the last reload succeeded, as RFC 3339; `None` if none has since the start.
+    #[must_use]
+    pub fn succeeded_at(&self) -> Option<String> {
+        (self.last_success != Timestamp::default()).then(|| self.last_success.rfc3339())
+    }
+}
+
 /// How bad a diagnostic is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
