@@ -1,5 +1,5 @@
-# Builds Figway from the sources and the lock file, and runs it as nobody in particular.
 # syntax=docker/dockerfile:1
+# Builds Figway from the sources and the lock file, and runs it as nobody in particular.
 
 # The image has cargo and a C compiler; nothing else is needed.
 FROM rust:1.89-slim-bookworm AS build

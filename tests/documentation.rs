@@ -1,11 +1,11 @@
 //! Holds the documentation to what exists: links, file names, commands, targets and every YAML example.
 
+#[path = "documentation/yaml_examples.rs"]
+mod yaml_examples;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-use figway::config::{self, Kept};
-use figway::snapshot::Severity;
 
 /// A page and its text.
 struct Page {
@@ -172,62 +172,6 @@ fn pages_named_in_the_code_exist() {
         }
     }
     hold(&violations);
-}
-
-#[test]
-fn yaml_examples_load_without_a_complaint() {
-    let mut violations = Vec::new();
-    let mut seen = 0;
-    for page in pages() {
-        for block in page.blocks().iter().filter(|block| block.info.starts_with("yaml")) {
-            seen += 1;
-            let complaints = match block.info {
-                "yaml config" => complaints_about_config(&block.text),
-                "yaml flags" => complaints_about_flags(&block.text),
-                other => vec![format!("the fence says {other:?}; write `yaml config` or `yaml flags`")],
-            };
-            violations.extend(complaints.iter().map(|what| format!("{}:{}: {what}", page.name(), block.line)));
-        }
-    }
-    assert!(seen > 0, "no YAML example found: this test would prove nothing");
-    hold(&violations);
-}
-
-/// The least configuration that reads a folder of flags.
-const LEAST_CONFIG: &str = r#"
-server: {listen: ["127.0.0.1:0"]}
-flags: {dir: ../flags}
-backends: {monolith: {endpoints: ["127.0.0.1:1"]}}
-routes: [{name: all, path: "/{*rest}", auth: none, backend: monolith}]
-"#;
-
-/// Loads a configuration beside the files that examples may name: secrets, the development keys, the sample flags.
-fn complaints_about_config(text: &str) -> Vec<String> {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let flags = std::fs::read_dir(root().join("flags")).expect("flags").map(|entry| entry.expect("an entry").path());
-    std::fs::create_dir(folder.path().join("flags")).expect("a folder");
-    for file in flags {
-        std::fs::copy(&file, folder.path().join("flags").join(file.file_name().expect("a name"))).expect("a copy");
-    }
-    complaints_in(folder.path(), text)
-}
-
-fn complaints_about_flags(text: &str) -> Vec<String> {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    std::fs::create_dir(folder.path().join("flags")).expect("a folder");
-    std::fs::write(folder.path().join("flags/example.yaml"), text).expect("a file of flags");
-    complaints_in(folder.path(), LEAST_CONFIG)
-}
-
-fn complaints_in(folder: &Path, text: &str) -> Vec<String> {
-    let config = folder.join("config");
-    std::fs::create_dir_all(config.join("secrets")).expect("a folder");
-    std::fs::write(config.join("secrets/alice"), "0123456789abcdef0123456789abcdef").expect("a secret");
-    std::fs::copy(root().join("config/dev/jwks.json"), config.join("jwks.json")).expect("a key set");
-    let path = config.join("gateway.yaml");
-    std::fs::write(&path, text).expect("a config file");
-    let loaded = config::load(&path, &Kept::default());
-    loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error).map(ToString::to_string).collect()
 }
 
 #[test]
