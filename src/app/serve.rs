@@ -169,16 +169,18 @@ impl Gateway {
         let drain = self.handle.load().server.drain;
         tracing::info!(delay_ms = drain.delay.as_millis(), timeout_ms = drain.timeout.as_millis(), "draining");
         self.readiness.drain();
+        let access_log = self.access_log.clone();
+        let drained = async {
+            tokio::time::sleep(drain.delay).await;
+            self.shutdown().await;
+        };
         tokio::select! {
-            () = tokio::time::sleep(drain.delay) => {}
+            () = drained => return Ok(()),
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tokio::select! {
-            () = self.shutdown() => {}
-            _ = terminate.recv() => tracing::warn!("told again: what is under way is cut"),
-            _ = interrupt.recv() => tracing::warn!("told again: what is under way is cut"),
-        }
+        tracing::warn!("told again: what is under way is cut");
+        access_log.flush();
         Ok(())
     }
 

@@ -77,6 +77,52 @@ fn drain_waits_no_longer_than_configured() {
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
 }
 
+/// It once took a third one, after the delay, while the documentation promised the second.
+#[test]
+fn whoever_is_told_twice_ends_at_once() {
+    for (drain, second) in [("{delay: 60s, timeout: 60s}", "TERM"), ("{delay: 0s, timeout: 60s}", "INT")] {
+        let backend = FakeBackend::start(|connection| {
+            connection.request();
+            connection.is_abandoned();
+        });
+        let mut gateway = draining(&backend, drain);
+        let mut client = gateway.client();
+        client.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+        eventually("the request is under way", || backend.requests().len() == 1);
+        gateway.signal("TERM");
+        eventually("readiness ends", || gateway.admin_get("/readyz").status == 503);
+        let begun = Instant::now();
+        gateway.signal(second);
+        assert_eq!(gateway.await_exit().code(), Some(0), "{drain}");
+        assert!(begun.elapsed() < Duration::from_secs(3), "{drain}: {:?}", begun.elapsed());
+    }
+}
+
+/// Clients once took every descriptor: probes of readiness hung, reloads and connections to backends failed.
+#[test]
+fn clients_leave_descriptors_for_everything_else() {
+    let backend = FakeBackend::echoing();
+    let flag = |state: &str| format!("lamp: {{kind: switch, state: {state}}}\n");
+    let gateway = TestGateway::builder()
+        .descriptors(160)
+        .file("flags/lamp.yaml", &flag("off"))
+        .backend("backend", &backend)
+        .open_route("backend")
+        .start();
+    let mut clients: Vec<_> = (0..200).map(|_| gateway.client()).collect();
+    let pauses = || gateway.metric("figway_accept_pauses_total");
+    eventually("accepting pauses", || pauses() > 0.0);
+    assert_eq!(gateway.admin_get("/readyz").status, 200);
+    for client in clients.iter_mut().take(20) {
+        assert_eq!(client.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n").response().status, 200);
+    }
+    let revision = gateway.metric("figway_config_revision_number");
+    gateway.replace("flags/lamp.yaml", &flag("on"));
+    eventually("the reload", || gateway.metric("figway_config_revision_number") > revision);
+    clients.truncate(20);
+    assert_eq!(gateway.get("/x", "").status, 200, "accepting goes on once there is room");
+}
+
 #[test]
 fn killed_gateway_starts_again_on_the_same_ports() {
     let backend = FakeBackend::echoing();

@@ -39,9 +39,16 @@ pub(crate) struct Builder {
     backends: Vec<String>,
     routes: Vec<String>,
     files: Vec<(String, String)>,
+    descriptors: Option<u32>,
 }
 
 impl Builder {
+    /// Leaves the process so many files and sockets.
+    pub(crate) fn descriptors(mut self, most: u32) -> Self {
+        self.descriptors = Some(most);
+        self
+    }
+
     /// Sets a key of the `server` section.
     pub(crate) fn server(mut self, key: &'static str, value: impl Into<String>) -> Self {
         self.server.insert(key, value.into());
@@ -116,16 +123,18 @@ impl Builder {
             fs::write(folder.path().join(file), text).expect("a file");
         }
         fs::write(folder.path().join("gateway.yaml"), self.text(address, admin)).expect("a configuration");
-        let mut gateway = TestGateway { child: launch(folder.path()), folder, address, admin };
+        let child = launch(folder.path(), self.descriptors);
+        let mut gateway = TestGateway { child, folder, descriptors: self.descriptors, address, admin };
         gateway.await_ready();
         gateway
     }
 }
 
-fn launch(folder: &Path) -> Child {
+fn launch(folder: &Path, descriptors: Option<u32>) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("log")).expect("a log");
-    Command::new(env!("CARGO_BIN_EXE_figway"))
-        .args(["serve", "--config"])
+    let limit = descriptors.map_or_else(String::new, |most| format!("ulimit -n {most} && "));
+    Command::new("sh")
+        .args(["-c", &format!("{limit}exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_figway"), "serve", "--config"])
         .arg(folder.join("gateway.yaml"))
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a second handle"))
@@ -139,6 +148,7 @@ fn launch(folder: &Path) -> Child {
 pub(crate) struct TestGateway {
     child: Child,
     folder: TempDir,
+    descriptors: Option<u32>,
     /// Where clients connect.
     pub(crate) address: SocketAddr,
     /// Where the control plane listens.
@@ -244,7 +254,7 @@ impl TestGateway {
     pub(crate) fn kill_and_restart(&mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("reaped");
-        self.child = launch(self.folder.path());
+        self.child = launch(self.folder.path(), self.descriptors);
         self.await_ready();
     }
 
