@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderValue, Uri};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::access::Caller;
@@ -18,11 +19,11 @@ use super::request::{self, Parameter};
 use super::{AdminState, Future};
 use crate::clock::Timestamp;
 use crate::problem::Code;
-use crate::reload::{Change, ChangeError, Changed};
+use crate::reload::{ChangeError, Changed, Wish};
 use crate::types::{FlagKey, Revision};
 
-/// Entries of a history that one answer carries, unless the caller says otherwise, and at most.
-const HISTORY: (usize, usize) = (100, 1_000);
+/// Entries of a history that one answer carries, unless the caller says otherwise: as many as the gateway has at hand.
+const HISTORY: usize = 100;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,15 +62,13 @@ pub(super) async fn change(
     Parameter(key): Parameter,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let (key, if_match) = precondition(&state, key, &request)?;
-    let ChangeBody { changes: UniqueMap(changes), reason } = body::json(request, &state.limits).await?;
-    let reason = given_reason(&reason)?;
+    let Conditional { key, if_match, body } = Conditional::<ChangeBody>::read(&state, key, request).await?;
+    let ChangeBody { changes: UniqueMap(changes), reason } = body;
+    let wish = Wish { key: key.clone(), reason: given(&reason)?, actor: caller.actor, if_match };
     if changes.is_empty() {
         return Err(Refusal::new(Code::Unprocessable, "changes is empty; name at least one key of the flag"));
     }
-    let change = Change { key: key.clone(), changes, reason, actor: caller.actor, if_match };
-    let changes = state.changes.clone();
-    carried_out(&state, &key, changes.change(change)).await
+    carried_out(&state, &key, state.changes.clone().change(wish, changes)).await
 }
 
 pub(super) async fn undo(
@@ -78,11 +77,9 @@ pub(super) async fn undo(
     Parameter(key): Parameter,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let (key, if_match) = precondition(&state, key, &request)?;
-    let UndoBody { reason } = body::json(request, &state.limits).await?;
-    let reason = given_reason(&reason)?;
-    let changes = state.changes.clone();
-    carried_out(&state, &key, changes.undo(key.clone(), reason, caller.actor, if_match)).await
+    let Conditional { key, if_match, body } = Conditional::<UndoBody>::read(&state, key, request).await?;
+    let wish = Wish { key: key.clone(), reason: given(&body.reason)?, actor: caller.actor, if_match };
+    carried_out(&state, &key, state.changes.clone().undo(wish)).await
 }
 
 pub(super) async fn history(
@@ -90,7 +87,7 @@ pub(super) async fn history(
     Parameter(key): Parameter,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let limit = request::limit(&request::query(&uri, &["limit"])?, HISTORY.0, HISTORY.1)?;
+    let limit = request::limit(&request::query(&uri, &["limit"])?, HISTORY, HISTORY)?;
     let key = FlagKey::from(key);
     let entries = state.changes.history(&key);
     // A deleted flag's history is still worth reading.
@@ -109,24 +106,32 @@ fn current(state: &AdminState, key: &FlagKey) -> Result<Response, Refusal> {
     Ok(answer::tagged_json(snapshot.revision, &view))
 }
 
-/// That the flag exists and which revision the caller saw; before the body is read, so that a caller who
-/// forgot the condition learns it first.
-fn precondition(state: &AdminState, key: String, request: &Request) -> Result<(FlagKey, Revision), Refusal> {
-    let key = FlagKey::from(key);
-    request::query(request.uri(), &[])?;
-    let snapshot = state.handle.load();
-    if !snapshot.flags.flags.contains_key(&key) {
-        return Err(no_such_flag(&key));
-    }
-    let if_match = request::if_match(request.headers())?;
-    if if_match > snapshot.revision {
-        let detail = format!("revision {if_match} does not exist yet; the gateway is at {}", snapshot.revision);
-        return Err(stale(detail, snapshot.revision));
-    }
-    Ok((key, if_match))
+/// A request that wants something of a flag that exists, and the revision on which it rests.
+struct Conditional<B> {
+    key: FlagKey,
+    if_match: Revision,
+    body: B,
 }
 
-fn given_reason(reason: &str) -> Result<String, Refusal> {
+impl<B: DeserializeOwned> Conditional<B> {
+    /// The condition is judged before the body is read, so that a caller who forgot it learns that first.
+    async fn read(state: &AdminState, key: String, request: Request) -> Result<Self, Refusal> {
+        let key = FlagKey::from(key);
+        request::query(request.uri(), &[])?;
+        let snapshot = state.handle.load();
+        if !snapshot.flags.flags.contains_key(&key) {
+            return Err(no_such_flag(&key));
+        }
+        let if_match = request::if_match(request.headers())?;
+        if if_match > snapshot.revision {
+            let detail = format!("revision {if_match} does not exist yet; the gateway is at {}", snapshot.revision);
+            return Err(stale(detail, snapshot.revision));
+        }
+        Ok(Self { key, if_match, body: body::json(request, &state.limits).await? })
+    }
+}
+
+fn given(reason: &str) -> Result<String, Refusal> {
     match reason.trim() {
         "" => Err(Refusal::new(Code::Unprocessable, "reason is empty; say why, for those who read the history")),
         reason => Ok(reason.to_owned()),
@@ -175,5 +180,5 @@ fn stale(detail: String, current: Revision) -> Refusal {
 }
 
 fn no_such_flag(key: &FlagKey) -> Refusal {
-    Refusal::new(Code::NotFound, format!("there is no flag {:?}", key.as_str()))
+    Refusal::new(Code::NotFound, format!("there is no flag {:?}; the list of flags has all keys", key.as_str()))
 }

@@ -84,6 +84,7 @@ pub(super) async fn readyz(
         "keys_prefetched": readiness.has_keys(),
         "stale": snapshot.stale,
         "revision": snapshot.revision,
+        "hash": snapshot.hash,
         "last_reload": {
             "success": status.success,
             "attempted": status.last_attempt.rfc3339(),

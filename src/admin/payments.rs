@@ -20,7 +20,12 @@ pub(super) async fn list(State(state): State<AdminState>, uri: Uri) -> Result<Re
     Ok(answer::json(&json!({ "payments": payments })))
 }
 
-pub(super) async fn show(State(state): State<AdminState>, Parameter(id): Parameter) -> Result<Response, Refusal> {
+pub(super) async fn show(
+    State(state): State<AdminState>,
+    Parameter(id): Parameter,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    request::query(&uri, &[])?;
     match records(&state)?.get(id.clone()).await? {
         Some(payment) => Ok(answer::json(&payment)),
         None => Err(Refusal::new(Code::NotFound, format!("there is no payment {id:?}"))),

@@ -9,6 +9,7 @@ use super::AdminState;
 use super::answer::{self, Refusal};
 use super::request;
 use crate::snapshot::{Backend, Diagnostic, Protocol, ReloadStatus, Snapshot};
+use crate::tls::Validity;
 use crate::units::format_duration;
 
 pub(super) async fn show(State(state): State<AdminState>, uri: Uri) -> Result<Response, Refusal> {
@@ -32,6 +33,7 @@ fn document(snapshot: &Snapshot, status: &ReloadStatus) -> Value {
         "warnings": diagnostics(&snapshot.warnings),
         "flags": snapshot.flags.flags.len(),
         "routes": snapshot.routes.len(),
+        "certificates": certificates(snapshot).iter().map(certificate_json).collect::<Vec<_>>(),
         "backends": snapshot.backends.iter().map(|backend| backend_json(backend)).collect::<Vec<_>>(),
         "payments": snapshot.payments.as_ref().map(|payments| &payments.path),
     })
@@ -60,6 +62,15 @@ pub(super) fn diagnostics(found: &[Diagnostic]) -> Value {
             document
         })
         .collect()
+}
+
+/// Every certificate that clients are shown.
+pub(super) fn certificates(snapshot: &Snapshot) -> &[Validity] {
+    snapshot.server.tls.as_ref().map(|tls| tls.validities.as_slice()).unwrap_or_default()
+}
+
+fn certificate_json(one: &Validity) -> Value {
+    json!({ "file": one.file, "number": one.number, "not_before": one.not_before, "not_after": one.not_after })
 }
 
 fn backend_json(backend: &Backend) -> Value {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Readiness;
 use crate::problem::Problem;
-use crate::reload::{Change, ChangeError, Changed, FlagWriter, HistoryEntry};
+use crate::reload::{ChangeError, Changed, FlagWriter, HistoryEntry, Wish};
 use crate::snapshot::SnapshotHandle;
-use crate::types::{FlagKey, Revision};
+use crate::types::FlagKey;
 
 /// A boxed future, so that traits with asynchronous methods stay usable as objects.
 pub type Future<T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send>>;
@@ -69,17 +69,11 @@ impl Default for Limits {
 
 /// Changes flags; [`FlagWriter`] in the gateway.
 pub trait FlagChanges: Send + Sync {
-    /// Writes, publishes and records one change.
-    fn change(self: Arc<Self>, change: Change) -> Future<Result<Changed, ChangeError>>;
+    /// Writes, publishes and records one change: new values by key of the flag's definition.
+    fn change(self: Arc<Self>, wish: Wish, changes: Map<String, Value>) -> Future<Result<Changed, ChangeError>>;
 
     /// Takes the last change of a flag back, as a new change.
-    fn undo(
-        self: Arc<Self>,
-        key: FlagKey,
-        reason: String,
-        actor: String,
-        if_match: Revision,
-    ) -> Future<Result<Changed, ChangeError>>;
+    fn undo(self: Arc<Self>, wish: Wish) -> Future<Result<Changed, ChangeError>>;
 
     /// History of a flag, newest first.
     fn history(&self, key: &FlagKey) -> Vec<HistoryEntry>;
@@ -91,18 +85,12 @@ pub trait FlagChanges: Send + Sync {
 }
 
 impl FlagChanges for FlagWriter {
-    fn change(self: Arc<Self>, change: Change) -> Future<Result<Changed, ChangeError>> {
-        Box::pin(Self::change(self, change))
+    fn change(self: Arc<Self>, wish: Wish, changes: Map<String, Value>) -> Future<Result<Changed, ChangeError>> {
+        Box::pin(Self::change(self, wish, changes))
     }
 
-    fn undo(
-        self: Arc<Self>,
-        key: FlagKey,
-        reason: String,
-        actor: String,
-        if_match: Revision,
-    ) -> Future<Result<Changed, ChangeError>> {
-        Box::pin(Self::undo(self, key, reason, actor, if_match))
+    fn undo(self: Arc<Self>, wish: Wish) -> Future<Result<Changed, ChangeError>> {
+        Box::pin(Self::undo(self, wish))
     }
 
     fn history(&self, key: &FlagKey) -> Vec<HistoryEntry> {

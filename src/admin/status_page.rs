@@ -12,10 +12,11 @@ use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_FRA
 use super::AdminState;
 use super::flag_view::FlagView;
 use super::html::{Text, table};
-use super::snapshot::protocol;
+use super::snapshot::{certificates as shown_certificates, protocol};
 use crate::clock::Timestamp;
 use crate::flags::{Kind, Stage, format_percent};
 use crate::snapshot::{Diagnostic, ReloadStatus, Snapshot};
+use crate::tls::Validity;
 
 const STYLE: &str = include_str!("status_page.css");
 
@@ -50,6 +51,7 @@ fn page(state: &AdminState, now: Timestamp) -> String {
     html.push_str(&overview(state, &snapshot, &status));
     html.push_str(&warnings(&snapshot.warnings));
     html.push_str(&flags(state, &snapshot, now));
+    html.push_str(&certificates(&snapshot));
     html.push_str(&backends(&snapshot));
     html.push_str(&payments(state, &snapshot));
     html.push_str(&format!(
@@ -147,7 +149,7 @@ fn flag_row(view: &FlagView<'_>, now: Timestamp) -> Vec<String> {
         Some(entry) => {
             (format!("{} by {}", Text(entry.at.rfc3339()), Text(&entry.actor)), Text(&entry.reason).to_string())
         }
-        None => ("<span class=\"dim\">not through the gateway</span>".into(), String::new()),
+        None => ("<span class=\"dim\">no change recorded</span>".into(), String::new()),
     };
     let expires = whole(flag.expires.as_deref().unwrap_or("never"));
     let expires = if view.expired(now) { format!("<span class=\"bad\">{expires}, over</span>") } else { expires };
@@ -164,6 +166,20 @@ fn flag_row(view: &FlagView<'_>, now: Timestamp) -> Vec<String> {
 /// Names and days are read as one word.
 fn whole(text: &str) -> String {
     format!("<span class=\"whole\">{}</span>", Text(text))
+}
+
+fn certificates(snapshot: &Snapshot) -> String {
+    let shown = shown_certificates(snapshot);
+    if shown.is_empty() {
+        return String::new();
+    }
+    let row = |one: &Validity| {
+        let file = format!("<span class=\"mono\">{}</span>", Text(&one.file));
+        vec![file, one.number.to_string(), Text(&one.not_before).to_string(), Text(&one.not_after).to_string()]
+    };
+    let rows: Vec<Vec<String>> = shown.iter().map(row).collect();
+    let columns = ["File", "Certificate", "Holds from", "Until"];
+    format!("<h2>Certificates</h2>\n{}", table("Certificates", &columns, &rows))
 }
 
 fn backends(snapshot: &Snapshot) -> String {

@@ -80,13 +80,17 @@ fn check_exposure(admin: &Cursor<'_>, anonymous: AnonymousAccess, lowering: &mut
         AnonymousAccess::None => {}
         AnonymousAccess::Read => lowering.report.warning(
             &spot,
-            format!("{shown} can be reached from other machines, and \"read\" lets anybody there read flags, routes and metrics; \
-                     write `anonymous: none` and give out tokens"),
+            format!(
+                "{shown} can be reached from other machines, and \"read\" lets anybody there read flags and routes; \
+                     write `anonymous: none` and give out tokens"
+            ),
         ),
         AnonymousAccess::Operate => lowering.report.error(
             &spot,
-            format!("\"operate\" lets anybody change flags, and {shown} can be reached from other machines; \
-                     listen on 127.0.0.1 or write `anonymous: read` or `none`"),
+            format!(
+                "\"operate\" lets anybody change flags, and {shown} can be reached from other machines; \
+                     listen on 127.0.0.1 or write `anonymous: read` or `none`"
+            ),
         ),
     }
 }

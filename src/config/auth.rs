@@ -125,7 +125,8 @@ pub(super) fn lower(auth: Option<&Cursor<'_>>, lowering: &mut Lowering<'_>) -> O
 
 fn lower_issuer(item: &Cursor<'_>, lowering: &mut Lowering<'_>) -> Option<Issuer> {
     let audiences = item.texts_of("audiences");
-    if audiences.is_empty() && item.text_of("issuer").is_some() {
+    let names_none = item.get("audiences").is_none_or(|audiences| audiences.is_empty());
+    if names_none && item.text_of("issuer").is_some() {
         let message = format!(
             "{} has no `audiences`: a token that it signed for another service is accepted here too; name this service's audience",
             quoted(item.text_of("issuer")?)

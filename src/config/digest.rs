@@ -2,8 +2,9 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-/// The digest of some bytes, hexadecimal.
-pub(super) fn sha256(bytes: &[u8]) -> String {
+/// The digest of some bytes, hexadecimal: what [`super::Loaded::files`] holds.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
     let mut context = Context::new(&SHA256);
     context.update(bytes);
     hexadecimal(context)

@@ -46,7 +46,7 @@ pub(super) fn expand(node: &mut Node, environment: Environment<'_>, mistakes: &m
 }
 
 /// The text, and whether a variable took part in it.
-fn expanded(text: &str, environment: Environment<'_>) -> Result<(String, bool), String> {
+pub(super) fn expanded(text: &str, environment: Environment<'_>) -> Result<(String, bool), String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let mut took_part = false;

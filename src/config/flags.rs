@@ -1,5 +1,6 @@
 //! Flag files: a mapping of flag key to definition.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cursor::Cursor;
@@ -12,7 +13,7 @@ use super::validate::validate;
 use crate::flags::{Attribute, Condition, Flag, Kind, Rule, Split, Stage, StickyBy, parse_percent};
 use crate::types::{FlagKey, VariantName};
 
-static VARIANT: Format = Format {
+pub(super) static VARIANT: Format = Format {
     name: "a name of letters, digits, dashes and underscores",
     pattern: Some("^[A-Za-z0-9_-]{1,64}$"),
     check: variant,
@@ -31,11 +32,9 @@ static ATTRIBUTE: Format = Format {
 /// A whole flag file.
 pub(super) static FLAG_FILE: Shape = Shape::Table { keys: &SLUG, values: &FLAG, min: 0 };
 
-static FLAG: Shape = Shape::Tagged {
-    tag: "kind",
-    doc: "One flag.",
-    variants: &[("migration", &MIGRATION), ("switch", &SWITCH), ("split", &SPLIT)],
-};
+static FLAG: Shape = Shape::Tagged { tag: "kind", doc: "One flag.", variants: KINDS };
+
+const KINDS: &[(&str, &Section)] = &[("migration", &MIGRATION), ("switch", &SWITCH), ("split", &SPLIT)];
 
 const KIND: Field = required(
     "kind",
@@ -126,6 +125,12 @@ static RULE: Section = section(
 
 static VALUES: Shape = Shape::AnyOf(&[Shape::Scalar, list(&Shape::Scalar, 1)]);
 
+/// Every key that the definition of a flag may have, whatever its kind.
+#[must_use]
+pub fn definition_keys() -> BTreeSet<&'static str> {
+    KINDS.iter().flat_map(|(_, section)| section.fields).map(|field| field.key).collect()
+}
+
 fn variant(text: &str) -> Result<(), String> {
     let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
     if plain && (1..=64).contains(&text.len()) {
@@ -141,25 +146,35 @@ pub(super) struct Found {
     pub(super) place: Spot,
 }
 
-/// What one file holds.
+/// What is there and could not be read.
 #[derive(Debug, Default)]
-pub(super) struct FlagFile {
-    pub(super) flags: Vec<Found>,
+pub(super) struct Broken {
     /// Keys whose definitions have mistakes.
-    pub(super) broken: Vec<String>,
+    pub(super) keys: BTreeSet<String>,
+    /// A whole file, or the folder; it may hold any flag.
+    pub(super) whole: bool,
+}
+
+impl Broken {
+    /// Whether this flag may be one of them.
+    pub(super) fn may_hold(&self, key: &str) -> bool {
+        self.whole || self.keys.contains(key)
+    }
 }
 
 /// Reads one flag file; an empty one holds no flags.
-pub(super) fn read(file: &Arc<str>, text: &str, report: &mut Report) -> FlagFile {
+pub(super) fn read(file: &Arc<str>, text: &str, broken: &mut Broken, report: &mut Report) -> Vec<Found> {
     let tree = parse(text);
+    broken.whole |= !tree.mistakes.is_empty();
     report.mistakes(file, tree.mistakes);
-    let Some(root) = tree.root else { return FlagFile::default() };
+    let Some(root) = tree.root else { return Vec::new() };
     let root = Cursor::root(file, &root);
     if !matches!(root.node.value, Value::Mapping(_)) {
+        broken.whole = true;
         validate(&root, &FLAG_FILE, report);
-        return FlagFile::default();
+        return Vec::new();
     }
-    let mut found = FlagFile::default();
+    let mut found = Vec::new();
     for (entry, definition) in root.entries() {
         let place = root.key_spot(entry);
         let before = report.error_count();
@@ -169,8 +184,8 @@ pub(super) fn read(file: &Arc<str>, text: &str, report: &mut Report) -> FlagFile
         validate(&definition, &FLAG, report);
         let flag = lower(&entry.key, &definition, file, report);
         match flag.filter(|_| report.error_count() == before) {
-            Some(flag) => found.flags.push(Found { flag: Arc::new(flag), place }),
-            None => found.broken.push(entry.key.clone()),
+            Some(flag) => found.push(Found { flag: Arc::new(flag), place }),
+            None => drop(broken.keys.insert(entry.key.clone())),
         }
     }
     found
@@ -208,10 +223,10 @@ fn lower_kind(definition: &Cursor<'_>, report: &mut Report) -> Option<Kind> {
                 Some((VariantName::from(entry.key.as_str()), weight.text()?.parse::<u32>().ok()?))
             });
             let split = Split::new(weights.collect::<Option<Vec<_>>>()?);
-            // An empty table was reported by validation already.
+            // What is empty or no table was reported by validation already.
             split
                 .map_err(|error| {
-                    if !table.is_empty() {
+                    if table.entries().next().is_some() {
                         report.error(&table.spot(), error.to_string())
                     }
                 })
@@ -228,10 +243,10 @@ fn lower_rule(rule: &Cursor<'_>, variants: &[VariantName], report: &mut Report) 
     let known = || variants.iter().map(VariantName::as_str);
     let Some(index) = known().position(|variant| variant == name) else {
         let message = format!(
-            "{} is no variant of this flag{}; it has {}",
+            "{} is no variant of this flag; it has {}{}",
             quoted(name),
-            did_you_mean(name, known()),
-            listed(known())
+            listed(known()),
+            did_you_mean(name, known())
         );
         report.error(&serve.spot(), message);
         return None;

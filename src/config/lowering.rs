@@ -6,6 +6,7 @@ use super::cursor::Cursor;
 use super::quote::quoted;
 use super::report::Report;
 use super::sources::{File, Sources, shown};
+use crate::clock::Timestamp;
 
 /// Hands the sections what they share.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub(super) struct Lowering<'a> {
     pub(super) sources: &'a mut Sources,
     pub(super) report: &'a mut Report,
     pub(super) kept: &'a Kept,
+    /// What certificates' dates are compared with.
+    pub(super) now: Timestamp,
 }
 
 impl Lowering<'_> {

@@ -41,7 +41,11 @@ use std::sync::{Arc, Mutex};
 use crate::auth::{Authenticator, JwksSource, KeyStore};
 use crate::snapshot::{Diagnostic, Snapshot};
 
+pub use digest::sha256;
+pub use flags::definition_keys;
 pub use overlay::Overlay;
+pub use sources::read_file;
+pub use state::state_dir_by_text;
 
 /// Long-lived state that a new snapshot is wired to, kept by name across reloads.
 #[derive(Debug, Default)]
@@ -66,8 +70,8 @@ pub struct Loaded {
     pub files: Vec<(PathBuf, String)>,
     /// The flags folder, spelled as in `files`, as soon as the config file says it.
     pub flags_dir: Option<PathBuf>,
-    /// `state.dir`, as soon as the config file says it, also when something else is wrong.
-    pub state_dir: Option<PathBuf>,
+    /// `state.dir`, also when something else is wrong with the config file.
+    pub state_dir: PathBuf,
 }
 
 /// The name is that of a flag file; others in the flags folder are not looked at.

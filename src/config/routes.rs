@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::backends::{TIMEOUTS, check_timeouts, overrides};
 use super::cursor::Cursor;
+use super::flags::VARIANT;
 use super::formats::{ANY, HEADER, HOST, NAME, ORIGIN};
 use super::lowering::Lowering;
 use super::quote::{listed, quoted};
@@ -52,10 +53,10 @@ static ROUTE: Section = Section {
         optional("host", Shape::Text(&HOST), "host without port; any unless set"),
         default("auth", AUTH_MODE, "required", "required, optional (verified if present) or none"),
         optional("backend", Shape::Text(&NAME), "the one backend; or `flag` and `backends`"),
-        optional("flag", Shape::Text(&NAME), "the flag that chooses between `backends`"),
+        optional("flag", Shape::Text(&ANY), "the flag that chooses between `backends`"),
         optional(
             "backends",
-            Shape::Table { keys: &NAME, values: &Shape::Text(&NAME), min: 1 },
+            Shape::Table { keys: &VARIANT, values: &Shape::Text(&NAME), min: 1 },
             "variant of the flag to backend",
         ),
         optional(
@@ -109,15 +110,24 @@ pub(super) struct Lowered {
     pub(super) place: Spot,
 }
 
-/// The routes that are sound enough to be built, in the order written.
+/// All routes of a configuration.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    /// Those that are sound enough to be built, in the order written.
+    pub(super) sound: Vec<Lowered>,
+    /// What the others would take, so that their paths are judged all the same, and where these stand.
+    unsound: Vec<(RouteSpec, Spot)>,
+}
+
+/// Every route, as far as it is sound.
 pub(super) fn lower(
     root: &Cursor<'_>,
     targets: &mut Targets<'_>,
     max_body: u64,
     lowering: &mut Lowering<'_>,
-) -> Vec<Lowered> {
+) -> Routes {
     let mut names: HashMap<&str, usize> = HashMap::new();
-    let mut lowered = Vec::new();
+    let mut routes = Routes::default();
     for item in root.items_of("routes") {
         if let Some(name) = item.get("name").filter(|name| name.text().is_some()) {
             let text = name.text().unwrap_or_default();
@@ -128,9 +138,32 @@ pub(super) fn lower(
             }
             names.entry(text).or_insert(name.spot().at.line);
         }
-        lowered.extend(lower_route(&item, targets, max_body, lowering));
+        match lower_route(&item, targets, max_body, lowering) {
+            Some(lowered) => routes.sound.push(lowered),
+            None => routes.unsound.extend(requests_of(&item)),
+        }
     }
-    lowered
+    routes
+}
+
+/// Which requests a route would take, if that much of it can be read.
+fn requests_of(item: &Cursor<'_>) -> Option<(RouteSpec, Spot)> {
+    let path = item.get("path")?;
+    let methods = item.items_of("methods");
+    let known: Vec<String> =
+        methods.iter().filter(|one| is_method(one)).filter_map(|one| one.text()).map(str::to_owned).collect();
+    // Without a method that is known, it would seem to take all.
+    if known.is_empty() && !methods.is_empty() {
+        return None;
+    }
+    let host = item.text_of("host").filter(|host| (HOST.check)(host).is_ok());
+    let spec = RouteSpec {
+        name: item.text_of("name").unwrap_or("without a name").into(),
+        host: host.map(str::to_ascii_lowercase),
+        path: path.text().filter(|path| !path.is_empty())?.to_owned(),
+        methods: known,
+    };
+    Some((spec, path.spot()))
 }
 
 fn lower_route(
@@ -150,6 +183,7 @@ fn lower_route(
         check_timeouts(item, &timeouts.over(&backend.timeouts), lowering);
     }
     let path = item.get("path")?;
+    check_spelling(&path, lowering);
     let route = Route {
         name: item.text_of("name")?.into(),
         path: path.text()?.to_owned(),
@@ -165,6 +199,22 @@ fn lower_route(
         timeouts,
     };
     Some(Lowered { route, place: path.spot() })
+}
+
+/// Other routers write parameters as `:id` and the rest as `*`; here both are plain text.
+fn check_spelling(path: &Cursor<'_>, lowering: &mut Lowering<'_>) {
+    for segment in path.text().unwrap_or_default().split('/') {
+        let meant = match segment.strip_prefix(':') {
+            Some(name) => format!("{{{name}}}"),
+            None if segment.starts_with('*') => "{*rest}".to_owned(),
+            None => continue,
+        };
+        let message = format!(
+            "{} has {segment:?}, which means these very characters; a parameter is written {meant}",
+            quoted(path.text().unwrap_or_default())
+        );
+        lowering.report.warning(&path.spot(), message);
+    }
 }
 
 fn backends_of(target: &Target) -> Vec<&Arc<crate::snapshot::Backend>> {
@@ -214,8 +264,11 @@ fn lower_methods(item: &Cursor<'_>, lowering: &mut Lowering<'_>) -> Option<Vec<S
             lowering.report.error(&method.spot(), format!("{} stands here twice; remove one", quoted(text)));
         }
     }
-    let known = |method: Cursor<'_>| method.scalar().is_some_and(|scalar| check_scalar(scalar, &METHOD).is_ok());
-    item.items_of("methods").into_iter().all(known).then(|| item.texts_of("methods"))
+    item.items_of("methods").iter().all(is_method).then(|| item.texts_of("methods"))
+}
+
+fn is_method(method: &Cursor<'_>) -> bool {
+    method.scalar().is_some_and(|scalar| check_scalar(scalar, &METHOD).is_ok())
 }
 
 fn lower_cors(cors: &Cursor<'_>, lowering: &mut Lowering<'_>) -> Cors {
@@ -243,14 +296,15 @@ fn lower_cors(cors: &Cursor<'_>, lowering: &mut Lowering<'_>) -> Cors {
 }
 
 /// Compiles the routes; every conflict is reported where the path stands.
-pub(super) fn table(lowered: &[Lowered], lowering: &mut Lowering<'_>) -> Option<RouteTable> {
-    let specs: Vec<_> = lowered.iter().map(|one| spec(&one.route)).collect();
+pub(super) fn table(routes: &Routes, lowering: &mut Lowering<'_>) -> Option<RouteTable> {
+    let sound = routes.sound.iter().map(|one| (spec(&one.route), one.place.clone()));
+    let (specs, places): (Vec<_>, Vec<_>) = sound.chain(routes.unsound.iter().cloned()).unzip();
     let build = RouteTable::build(&specs);
     build
         .map_err(|conflicts| {
             for conflict in conflicts {
-                if let Some(one) = lowered.get(conflict.route) {
-                    lowering.report.error(&one.place, conflict.message);
+                if let Some(place) = places.get(conflict.route) {
+                    lowering.report.error(place, conflict.message);
                 }
             }
         })

@@ -44,6 +44,13 @@ pub(super) struct Section {
     pub(super) exactly_one: &'static [&'static str],
 }
 
+impl Section {
+    /// The keys that may be written in this version.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
+        self.fields.iter().filter(|field| !matches!(field.presence, Presence::Later(_))).map(|field| field.key)
+    }
+}
+
 /// A key.
 #[derive(Debug)]
 pub(super) struct Field {

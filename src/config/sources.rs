@@ -1,7 +1,7 @@
 //! Reads every file that a configuration names, each once, so that what is hashed is what is used.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -60,7 +60,7 @@ impl Sources {
     }
 
     /// The paths of a folder's entries, sorted.
-    pub(super) fn list(&self, folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    pub(super) fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         let mut paths = match self.overlay.listing(folder) {
             Some(paths) => paths,
             None => {
@@ -95,16 +95,25 @@ impl File {
     }
 }
 
-fn read(path: &Path) -> Result<File, String> {
-    let say = |error: std::io::Error| error.to_string();
+/// Reads a file as a load reads it: regular files alone, and of those that are too large to load only the beginning.
+///
+/// # Errors
+/// The system's, or that this is not a regular file.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     // Looked at before it is opened: opening a pipe would wait for a writer for ever.
-    let metadata = std::fs::metadata(path).map_err(say)?;
-    if !metadata.is_file() {
-        return Err("this is not a regular file".into());
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("this is not a regular file"));
     }
     let mut bytes = Vec::new();
-    std::fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(say)?;
-    limited(bytes, metadata.permissions().mode() & 0o004 != 0)
+    std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn read(path: &Path) -> Result<File, String> {
+    let mode = |metadata: std::fs::Metadata| metadata.permissions().mode();
+    let content = read_file(path).and_then(|bytes| Ok((bytes, mode(std::fs::metadata(path)?))));
+    let (bytes, mode) = content.map_err(|error| error.to_string())?;
+    limited(bytes, mode & 0o004 != 0)
 }
 
 fn limited(bytes: Vec<u8>, readable_by_all: bool) -> Result<File, String> {

@@ -14,24 +14,53 @@ pub(super) fn explain(error: &ScanError, text: &str) -> Mistake {
         Some("") | None => "at the end of the line".to_owned(),
         Some(rest) => format!("at {}", quoted(rest)),
     };
-    let reason = match error.kind() {
+    let reason = reason(error);
+    Mistake { at, message: format!("{reason} ({near})") }
+}
+
+fn reason(error: &ScanError) -> String {
+    let words = match error.kind() {
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
-        | ErrorKind::TabAtBlockScalarStart => "a tab indents this line; use spaces".to_owned(),
-        ErrorKind::RecursionLimitExceeded => format!("nested deeper than {MAX_DEPTH} levels"),
-        ErrorKind::UnclosedFlowCollection { open } => format!("a `{open}` is never closed"),
-        ErrorKind::UnclosedQuotedScalar => "a quoted text is never closed".to_owned(),
+        | ErrorKind::TabAtBlockScalarStart => "a tab indents this line; use spaces",
+        ErrorKind::RecursionLimitExceeded => return format!("nested deeper than {MAX_DEPTH} levels"),
+        ErrorKind::UnclosedFlowCollection { open } => return format!("a `{open}` is never closed"),
+        ErrorKind::MismatchedFlowCollectionEnd { open, close } => {
+            return format!("this `{open}` is closed by a `{close}`; close the inner bracket first");
+        }
+        ErrorKind::MisplacedFlowCollectionEnd => "a bracket is closed here that was never opened",
+        ErrorKind::UnclosedQuotedScalar => "a quoted text is never closed",
         ErrorKind::InvalidQuotedScalarIndent => {
-            "a quoted text above is never closed, or this line of it is not indented".to_owned()
+            "a quoted text above is never closed, or this line of it is not indented"
+        }
+        ErrorKind::InvalidTrailingSingleQuotedScalar | ErrorKind::InvalidTrailingDoubleQuotedScalar => {
+            "something stands behind the closing quote; a quote within a text is written '' or \\\""
+        }
+        ErrorKind::UnknownQuotedScalarEscape => {
+            "a backslash in double quotes begins an escape; write \\\\ or use single quotes"
+        }
+        ErrorKind::UnexpectedCharacter { character } => {
+            return format!("a value can't begin with {character:?}; put it in quotes");
         }
         ErrorKind::ExpectedFlowSequenceSeparator => {
-            "a comma or `]` was expected; put text that contains brackets, commas or `${…}` in quotes".to_owned()
+            "a comma or `]` was expected; put text that contains brackets, commas or `${…}` in quotes"
         }
         ErrorKind::ExpectedFlowMappingSeparator => {
-            "a comma or `}` was expected; put text that contains braces, commas or `${…}` in quotes".to_owned()
+            "a comma or `}` was expected; put text that contains braces, commas or `${…}` in quotes"
         }
-        _ => format!("this is not well-formed YAML: {}", error.info()),
+        ErrorKind::MappingValueNotAllowed => {
+            "no `name: value` can stand here; a line above lacks its colon or the space behind it, this one is indented \
+             unlike its neighbours, or a text with a colon lacks its quotes"
+        }
+        ErrorKind::SimpleKeyExpected => "a colon was expected; write `name: value`",
+        ErrorKind::ExpectedBlockMappingKey => {
+            "a key was expected; this line is indented unlike the keys around it, or something stands behind a bracket's end"
+        }
+        ErrorKind::BlockSequenceEntryNotAllowed => "a list item can't stand here; begin it on a line of its own",
+        ErrorKind::ExpectedBlockSequenceEntry => "a list item (`- …`) was expected; items and `name: value` don't mix",
+        ErrorKind::InvalidColonPlacement => "a colon can't stand here; a bracket above may not be closed",
+        _ => return format!("this is not well-formed YAML: {}", error.info()),
     };
-    Mistake { at, message: format!("{reason} ({near})") }
+    words.to_owned()
 }

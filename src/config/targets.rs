@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cursor::Cursor;
+use super::flags::Broken;
 use super::lowering::Lowering;
 use super::quote::{did_you_mean, listed, quoted};
 use crate::auth::Authenticator;
@@ -19,8 +20,8 @@ pub(super) struct Targets<'a> {
     pub(super) backend_names: Vec<String>,
     pub(super) backends: &'a [Arc<Backend>],
     pub(super) flags: &'a FlagSet,
-    /// Keys in flag files that have mistakes of their own: naming one is no mistake of the route.
-    pub(super) broken_flags: &'a BTreeSet<String>,
+    /// Flags that could not be read: naming one is no mistake of the route.
+    pub(super) broken_flags: &'a Broken,
     pub(super) has_issuers: bool,
     /// `None` if `auth` has mistakes; nothing is built from these routes then.
     pub(super) authenticator: Option<Arc<Authenticator>>,
@@ -98,7 +99,7 @@ fn flagged(
     for (variant, spot, _) in named.iter().filter(|(variant, ..)| !known().any(|known| known == *variant)) {
         let hint = did_you_mean(variant, known());
         let message =
-            format!("the flag {} has no variant {}{hint}; it has {}", quoted(key), quoted(variant), listed(known()));
+            format!("the flag {} has no variant {}; it has {}{hint}", quoted(key), quoted(variant), listed(known()));
         lowering.report.error(spot, message);
     }
     let mut backends = Vec::new();
@@ -117,7 +118,7 @@ fn flagged(
 }
 
 fn unknown_flag(place: &Cursor<'_>, key: &str, targets: &Targets<'_>, lowering: &mut Lowering<'_>) {
-    if targets.broken_flags.contains(key) {
+    if targets.broken_flags.may_hold(key) {
         return;
     }
     let known = || targets.flags.flags.keys().map(FlagKey::as_str);

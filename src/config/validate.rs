@@ -55,9 +55,8 @@ fn validate_section(cursor: &Cursor<'_>, section: &Section, others: &[&str], rep
                 let message = format!("{} does not belong to this kind; remove it", quoted(&entry.key));
                 report.error(&spot, message);
             } else {
-                let keys = || section.fields.iter().map(|field| field.key);
-                let hint = did_you_mean(&entry.key, keys());
-                let hint = if hint.is_empty() { format!("; known here: {}", listed(keys())) } else { hint };
+                let hint = did_you_mean(&entry.key, section.keys());
+                let hint = if hint.is_empty() { format!("; known here: {}", listed(section.keys())) } else { hint };
                 report.error(&spot, format!("unknown key {}{hint}", quoted(&entry.key)));
             }
             continue;
@@ -118,11 +117,17 @@ pub(super) fn check_scalar(scalar: &Scalar, shape: &Shape) -> Result<(), String>
     }
     match shape {
         Shape::Scalar => Ok(()),
-        Shape::Text(_) if matches!(kind, ScalarKind::Number | ScalarKind::Bool) => {
-            let is = if kind == ScalarKind::Number { "a number" } else { "true or false" };
-            Err(format!("{} is {is} where text is meant; put it in quotes: \"{text}\"", quoted(text)))
+        Shape::Text(format) => {
+            // What would be wrong in quotes too is said first.
+            (format.check)(text)?;
+            match kind {
+                ScalarKind::Number | ScalarKind::Bool => {
+                    let is = if kind == ScalarKind::Number { "a number" } else { "true or false" };
+                    Err(format!("{} is {is} where text is meant; put it in quotes: \"{text}\"", quoted(text)))
+                }
+                ScalarKind::Null | ScalarKind::Text | ScalarKind::Any => Ok(()),
+            }
         }
-        Shape::Text(format) => (format.check)(text),
         Shape::Bool if matches!(text, "true" | "false") && kind != ScalarKind::Text => Ok(()),
         Shape::Bool => Err(format!("{} is neither true nor false; write one of them, without quotes", quoted(text))),
         Shape::Integer { .. } | Shape::Percent if kind == ScalarKind::Text => {
@@ -196,7 +201,7 @@ fn expected(shape: &Shape) -> String {
         Shape::Choice { options, .. } => format!("one of {}", listed(options.iter().copied())),
         Shape::List { of, .. } => format!("a list, each item {}", expected(of)),
         Shape::Section(section) => {
-            format!("a mapping with the keys {}", listed(section.fields.iter().map(|field| field.key)))
+            format!("a mapping with the keys {}", listed(section.keys()))
         }
         Shape::Table { keys, values, .. } => format!("a mapping from {} to {}", keys.name, expected(values)),
         Shape::Tagged { tag, .. } => format!("a mapping with the key {tag}"),

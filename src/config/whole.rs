@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::cursor::Cursor;
 use super::environment::{Environment, expand};
-use super::flags;
+use super::flags::{self, Broken};
 use super::lowering::Lowering;
 use super::quote::quoted;
 use super::report::{Report, Spot};
@@ -54,7 +54,8 @@ pub(super) fn load(
     let root = root.as_ref().map(|root| Cursor::root(&file, root));
     let flags_dir =
         root.as_ref().and_then(|root| root.get("flags")?.text_of("dir").map(|dir| loading.sources.resolve(dir)));
-    let state_dir = root.as_ref().map(|root| state::state_dir(root, &loading.sources));
+    let state_dir =
+        root.as_ref().map_or_else(|| state::state_dir_by_text(config), |root| state::state_dir(root, &loading.sources));
     let compiled = root.as_ref().and_then(|root| loading.compile(root, flags_dir.as_deref()));
     let Loading { sources, report, .. } = loading;
     let failed = report.has_errors();
@@ -121,7 +122,8 @@ impl Loading<'_> {
     fn compile(&mut self, root: &Cursor<'_>, flags_dir: Option<&Path>) -> Option<Snapshot> {
         validate(root, &CONFIG, &mut self.report);
         let (flags, broken_flags, places) = self.flags(root, flags_dir);
-        let lowering = &mut Lowering { sources: &mut self.sources, report: &mut self.report, kept: self.kept };
+        let lowering =
+            &mut Lowering { sources: &mut self.sources, report: &mut self.report, kept: self.kept, now: self.now };
         let server_section = root.get("server");
         let admin_section = root.get("admin");
         let server = server_section.as_ref().and_then(|section| server::lower(section, lowering));
@@ -141,15 +143,15 @@ impl Loading<'_> {
             used: BTreeSet::new(),
         };
         let max_body = server.as_ref().map_or(0, |server| server.limits.body_bytes);
-        let mut lowered = routes::lower(root, &mut targets, max_body, lowering);
+        let mut routes = routes::lower(root, &mut targets, max_body, lowering);
         let payments_section = root.get("payments");
         let payments = payments_section.as_ref().and_then(|section| payments::lower(section, lowering));
         if let Some(section) = &payments_section {
-            lowered.extend(payments::routes(section, &targets, lowering));
+            routes.sound.extend(payments::routes(section, &targets, lowering));
         }
-        let table = routes::table(&lowered, lowering);
+        let table = routes::table(&routes, lowering);
         if let Some(table) = &table {
-            routes::warn_of_weaker_auth(table, &lowered, lowering);
+            routes::warn_of_weaker_auth(table, &routes.sound, lowering);
         }
         let startup = Startup {
             listen: server_section.as_ref().map(|section| server::addresses(section, lowering)).unwrap_or_default(),
@@ -171,27 +173,24 @@ impl Loading<'_> {
             auth: auth?,
             flags,
             backends,
-            routes: lowered.into_iter().map(|lowered| Arc::new(lowered.route)).collect(),
+            routes: routes.sound.into_iter().map(|lowered| Arc::new(lowered.route)).collect(),
             table: table?,
             payments: payments.map(Arc::new),
             warnings: Vec::new(),
         })
     }
 
-    /// All flags of the folder, the keys of those with mistakes, and where each key stands.
-    fn flags(
-        &mut self,
-        root: &Cursor<'_>,
-        folder: Option<&Path>,
-    ) -> (FlagSet, BTreeSet<String>, HashMap<FlagKey, Spot>) {
-        let (mut flags, mut broken, mut places) = (BTreeMap::new(), BTreeSet::new(), HashMap::<FlagKey, Spot>::new());
-        for path in folder.map(|folder| self.flag_files(root, folder)).unwrap_or_default() {
+    /// All flags of the folder, those that could not be read, and where each key stands.
+    fn flags(&mut self, root: &Cursor<'_>, folder: Option<&Path>) -> (FlagSet, Broken, HashMap<FlagKey, Spot>) {
+        let (mut flags, mut broken, mut places) = (BTreeMap::new(), Broken::default(), HashMap::<FlagKey, Spot>::new());
+        for path in folder.map(|folder| self.flag_files(root, folder, &mut broken)).unwrap_or_default() {
             let file: Arc<str> = shown(&path).into();
             self.report.begin(&file);
-            let Some(text) = self.text(&file, &path) else { continue };
-            let found = flags::read(&file, &text, &mut self.report);
-            broken.extend(found.broken);
-            for flags::Found { flag, place } in found.flags {
+            let Some(text) = self.text(&file, &path) else {
+                broken.whole = true;
+                continue;
+            };
+            for flags::Found { flag, place } in flags::read(&file, &text, &mut broken, &mut self.report) {
                 if let Some(first) = places.get(&flag.key) {
                     let message = format!(
                         "the flag {} is defined in {}:{} already; keys are unique over all files: remove one",
@@ -210,7 +209,7 @@ impl Loading<'_> {
     }
 
     /// The folder's flag files by name.
-    fn flag_files(&mut self, root: &Cursor<'_>, folder: &Path) -> Vec<PathBuf> {
+    fn flag_files(&mut self, root: &Cursor<'_>, folder: &Path, broken: &mut Broken) -> Vec<PathBuf> {
         let Some(dir) = root.get("flags").and_then(|flags| flags.get("dir")) else { return Vec::new() };
         let paths = self.sources.list(folder).unwrap_or_else(|error| {
             let message = format!(
@@ -219,6 +218,7 @@ impl Loading<'_> {
                 shown(folder)
             );
             self.report.error(&dir.spot(), message);
+            broken.whole = true;
             Vec::new()
         });
         for misnamed in paths.iter().filter(|path| path.extension().is_some_and(|end| end == "yml")) {
@@ -234,8 +234,10 @@ impl Loading<'_> {
             for debt in flag.debts(self.now) {
                 self.report.warning(place, debt.to_string());
             }
-            // Switches and splits may be there for OFREP clients alone; a migration moves requests or nothing.
-            if matches!(flag.kind, Kind::Migration { .. }) && !used.contains(key) {
+            // Switches and splits may be there for OFREP clients alone; a migration moves requests or nothing. Which
+            // flags are used can't be told before every route can be read.
+            let is_unused = matches!(flag.kind, Kind::Migration { .. }) && !used.contains(key);
+            if is_unused && !self.report.has_errors() {
                 let message = format!("no route names the migration {}, so it moves nothing", quoted(key.as_str()));
                 self.report.warning(place, message);
             }

@@ -14,53 +14,42 @@ use super::durable::{self, Mode};
 use super::edit::{self, EditError};
 use super::publisher::{Look, Publisher};
 use super::record::{same_definition, same_value};
-use super::seen;
-use super::writer::{Change, ChangeError, Changed, HistoryEntry};
-use crate::config::Overlay;
+use super::writer::{ChangeError, Changed, HistoryEntry, Wish};
+use crate::config::{self, Overlay, read_file};
 use crate::flags::Flag;
 use crate::snapshot::{Diagnostic, Snapshot};
 use crate::types::{FlagKey, Revision};
 
-/// Every key that a flag's definition may have, whatever its kind.
-const KEYS: &[&str] = &[
-    "kind",
-    "description",
-    "owner",
-    "expires",
-    "stage",
-    "percent",
-    "sticky_by",
-    "salt",
-    "rules",
-    "killed",
-    "state",
-    "variants",
-];
 /// Longest reason, in characters: a few sentences.
 const LONGEST_REASON: usize = 1_000;
 /// How often a change is begun anew because its file was changed by hand at the same moment.
 const TRIES: usize = 3;
 
 /// Makes a change that a caller asked for.
-pub(super) fn change(publisher: &mut Publisher, change: &Change) -> Result<Changed, ChangeError> {
-    check_wish(change)?;
-    if change.changes.is_empty() {
+pub(super) fn change(
+    publisher: &mut Publisher,
+    wish: &Wish,
+    changes: &Map<String, Value>,
+) -> Result<Changed, ChangeError> {
+    check_reason(&wish.reason)?;
+    if changes.is_empty() {
         return Err(ChangeError::Invalid(vec!["changes is empty; name at least one key and its new value".into()]));
     }
-    let unknown = change.changes.keys().filter(|key| !KEYS.contains(&key.as_str()));
-    let unknown: Vec<String> =
-        unknown.map(|key| format!("{key:?} is no key of a flag; use one of {}", KEYS.join(", "))).collect();
+    let known = config::definition_keys();
+    let listed = known.iter().copied().collect::<Vec<_>>().join(", ");
+    let unknown = changes.keys().filter(|key| !known.contains(key.as_str()));
+    let unknown: Vec<String> = unknown.map(|key| format!("{key:?} is no key of a flag; use one of {listed}")).collect();
     if !unknown.is_empty() {
         return Err(ChangeError::Invalid(unknown));
     }
-    apply(publisher, change, |_| Ok(Step { changes: change.changes.clone(), undoes: None }))
+    apply(publisher, wish, |_| Ok(Step { changes: changes.clone(), undoes: None }))
 }
 
 /// Takes the last change of a flag back.
-pub(super) fn undo(publisher: &mut Publisher, wish: Change) -> Result<Changed, ChangeError> {
-    check_wish(&wish)?;
+pub(super) fn undo(publisher: &mut Publisher, wish: &Wish) -> Result<Changed, ChangeError> {
+    check_reason(&wish.reason)?;
     let history = publisher.record.history();
-    apply(publisher, &wish, |flag| {
+    apply(publisher, wish, |flag| {
         let last = history.last(&flag.key).ok_or_else(|| {
             ChangeError::Conflict(format!("no change of {} is recorded, so there is nothing to undo", flag.key))
         })?;
@@ -79,8 +68,8 @@ struct Step {
     undoes: Option<Revision>,
 }
 
-fn check_wish(change: &Change) -> Result<(), ChangeError> {
-    let reason = change.reason.trim();
+fn check_reason(reason: &str) -> Result<(), ChangeError> {
+    let reason = reason.trim();
     let problem = if reason.is_empty() {
         "a reason is required; say why"
     } else if reason.chars().count() > LONGEST_REASON {
@@ -104,7 +93,7 @@ fn difference(now: &Value, then: &Map<String, Value>) -> Map<String, Value> {
 
 fn apply(
     publisher: &mut Publisher,
-    wish: &Change,
+    wish: &Wish,
     step: impl Fn(&Flag) -> Result<Step, ChangeError>,
 ) -> Result<Changed, ChangeError> {
     for _ in 0..TRIES {
@@ -130,7 +119,7 @@ fn apply(
             undoes,
         };
         publisher.record.intend(entry).map_err(|error| no_state(&error))?;
-        if seen::read(&path).is_ok_and(|now| now == before.as_bytes()) {
+        if read_file(&path).is_ok_and(|now| now == before.as_bytes()) {
             return write(publisher, wish, &path, &before, &after, &wanted);
         }
         publisher.record.settle();
@@ -153,7 +142,7 @@ fn current(publisher: &mut Publisher) -> Result<Arc<Snapshot>, ChangeError> {
 }
 
 /// Only a change of this very flag since the revision that the caller saw stands in the way.
-fn check_seen(publisher: &Publisher, wish: &Change, current: Revision) -> Result<(), ChangeError> {
+fn check_seen(publisher: &Publisher, wish: &Wish, current: Revision) -> Result<(), ChangeError> {
     let last = publisher.record.history().last(&wish.key).filter(|last| last.revision > wish.if_match);
     if last.is_some() || wish.if_match > current {
         return Err(ChangeError::Stale { current, winner: last.map(Box::new) });
@@ -163,7 +152,7 @@ fn check_seen(publisher: &Publisher, wish: &Change, current: Revision) -> Result
 
 /// The file that holds a flag, and its text; refused if writing there would be wrong or in vain.
 fn file_of(publisher: &Publisher, flag: &Flag) -> Result<(PathBuf, String), ChangeError> {
-    let read = |path: &PathBuf| String::from_utf8(seen::read(path).ok()?).ok();
+    let read = |path: &PathBuf| String::from_utf8(read_file(path).ok()?).ok();
     let mut texts = publisher.seen.flag_files().filter_map(|path| Some((path.clone(), read(path)?)));
     let found = texts.find(|(_, text)| edit::holds(text, flag.key.as_str()));
     let (path, text) = found.ok_or_else(|| {
@@ -217,7 +206,7 @@ fn try_out(
 /// Writes, loads and publishes; if the load fails after all, the old text comes back.
 fn write(
     publisher: &mut Publisher,
-    wish: &Change,
+    wish: &Wish,
     path: &Path,
     before: &str,
     after: &str,
@@ -248,7 +237,7 @@ fn write(
 
 fn take_back(publisher: &mut Publisher, path: &Path, before: &str, after: &str) -> Result<(), ChangeError> {
     // If the text is not ours any more, somebody has written a later one.
-    let ours = seen::read(path).is_ok_and(|now| now == after.as_bytes());
+    let ours = read_file(path).is_ok_and(|now| now == after.as_bytes());
     let restored = if ours { durable::replace(path, before.as_bytes(), Mode::Kept) } else { Ok(()) };
     publisher.record.settle();
     publisher.refresh(Look::Always);

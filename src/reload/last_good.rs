@@ -12,12 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::durable::{self, Mode};
-use super::seen;
-use crate::config::{Loaded, Overlay};
+use crate::config::{Loaded, Overlay, read_file, sha256};
 use crate::types::{FlagKey, Revision};
-
-/// Where `state.dir` is unless the config file says otherwise, from its folder.
-const DEFAULT_STATE_DIR: &str = "../data";
 
 /// What a later start needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,48 +68,15 @@ pub(super) fn texts(config: &Path, loaded: &Loaded) -> Option<BTreeMap<PathBuf, 
     let wanted = loaded.files.iter().filter(|(path, _)| belongs(path));
     wanted
         .map(|(path, digest)| {
-            let bytes = seen::read(path).ok().filter(|bytes| seen::sha256(bytes) == *digest)?;
+            let bytes = read_file(path).ok().filter(|bytes| sha256(bytes) == *digest)?;
             Some((path.clone(), String::from_utf8(bytes).ok()?))
         })
         .collect()
 }
 
-/// The state folder of a config file that can't be read as a whole: what its `state:` lines say, or the default.
-pub(super) fn state_dir_of_broken(config: &Path) -> PathBuf {
-    let text = std::fs::read(config).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-    beside(config).join(written_state_dir(&text).unwrap_or(DEFAULT_STATE_DIR))
-}
-
-/// Reads `state: {dir: X}` or the same on two lines, whatever else is wrong with the text.
-fn written_state_dir(text: &str) -> Option<&str> {
-    let mut lines = text.lines().skip_while(|line| !line.starts_with("state:"));
-    let first = lines.next()?.strip_prefix("state:")?;
-    let below = lines.take_while(|line| line.trim().is_empty() || line.starts_with([' ', '\t', '#']));
-    let mut places = std::iter::once(first).chain(below);
-    let value = places.find_map(|line| line.trim_start_matches([' ', '\t', '{']).strip_prefix("dir:"))?;
-    let plain = value.split(" #").next().unwrap_or(value).trim().trim_end_matches('}').trim();
-    let unquoted = plain.trim_matches(['"', '\'']);
-    // A variable is not filled in here: a wrong folder is worse than the default one.
-    (!unquoted.is_empty() && !unquoted.contains("${")).then_some(unquoted)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_state_folder_is_found_in_a_broken_config() {
-        for text in [
-            "server: [\nstate: {dir: /var/lib/figway}\n",
-            "state:\n  # durable\n  dir: \"/var/lib/figway\"  # here\nroutes: [}",
-            "state: { dir: '/var/lib/figway' } # x",
-        ] {
-            assert_eq!(written_state_dir(text), Some("/var/lib/figway"), "{text}");
-        }
-        for text in ["", "state:\nserver:\n  dir: /x\n", "state: {dir: \"${DATA}\"}", "server: {state: {dir: /x}}"] {
-            assert_eq!(written_state_dir(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn a_copy_follows_a_config_that_is_named_differently() {

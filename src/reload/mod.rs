@@ -28,4 +28,4 @@ pub use keys::{Fetch, Fetched, KeyFetcher};
 pub use loader::{Files, Loader};
 pub use reloader::{Hints, Options, ReloadTrigger, Reloader};
 pub use start::StartError;
-pub use writer::{Change, ChangeError, Changed, FlagWriter, HistoryEntry};
+pub use writer::{ChangeError, Changed, FlagWriter, HistoryEntry, Wish};

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -17,18 +18,20 @@ use super::restart::needs_restart;
 use super::seen::Seen;
 use super::watch::Watch;
 use crate::clock::Timestamp;
-use crate::config::{Loaded, Overlay};
+use crate::config::{Loaded, Overlay, state_dir_by_text};
 use crate::flags::FlagSet;
 use crate::snapshot::{Diagnostic, ReloadStatus, Severity, Snapshot, SnapshotHandle};
 use crate::types::{FlagKey, Revision};
 
+/// Good files grow old: after this long they are loaded again, to tell which certificates and flags have expired since.
+const FRESH: Duration = Duration::from_secs(86_400);
 /// Losing fewer flags than this at once is housekeeping.
 const FEW: usize = 3;
 
 /// Whether a look may be spared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
-    /// Load only if the content on disk differs from what was loaded last, or was refused.
+    /// Load only if the content on disk differs from what was loaded last, or was refused, or is a day old.
     IfChanged,
     /// Load in any case.
     Always,
@@ -46,6 +49,8 @@ pub(super) struct Publisher {
     pub(super) watch: Watch,
     pub(super) published: watch::Sender<Revision>,
     pub(super) clock: fn() -> Timestamp,
+    /// When the files were last loaded, whatever came of it.
+    pub(super) loaded_at: Timestamp,
 }
 
 impl Publisher {
@@ -54,9 +59,12 @@ impl Publisher {
         self.watch.arm(&self.folders);
         let retried = self.record.retry();
         self.report.disk(retried);
-        if look == Look::IfChanged && self.difference().is_none() {
+        let now = (self.clock)();
+        let is_fresh = now.since(self.loaded_at) < FRESH;
+        if look == Look::IfChanged && is_fresh && self.difference().is_none() {
             return self.handle.status();
         }
+        self.loaded_at = now;
         let mut loaded = load(self.loader.as_mut(), &self.config, &Overlay::default());
         self.folders = self.seen.folders_with(&loaded);
         self.watch.arm(&self.folders);
@@ -64,7 +72,8 @@ impl Publisher {
             Err(problems) => self.refuse(problems),
             Ok(snapshot) => {
                 let current = self.handle.load();
-                if snapshot.hash == current.hash && !current.stale {
+                let says_more = snapshot.warnings.iter().any(|warning| !current.warnings.contains(warning));
+                if snapshot.hash == current.hash && !current.stale && !says_more {
                     self.keep(&loaded);
                 } else {
                     self.publish(snapshot, &loaded);
@@ -179,7 +188,7 @@ pub(super) fn load(loader: &mut dyn Loader, config: &Path, overlay: &Overlay) ->
         snapshot: None,
         files: Vec::new(),
         flags_dir: None,
-        state_dir: None,
+        state_dir: state_dir_by_text(config),
     })
 }
 

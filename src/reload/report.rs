@@ -1,7 +1,9 @@
 //! Tells people how reloads go: log and metrics. A failure that lasts is told once, not with every look.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::clock::Timestamp;
 use crate::snapshot::{Diagnostic, ReloadStatus, Snapshot};
 use crate::telemetry::Metrics;
 
@@ -27,6 +29,7 @@ impl Report {
     pub(super) fn published(&mut self, snapshot: &Snapshot, status: &ReloadStatus) {
         self.told = None;
         self.count("published", status);
+        self.serving(snapshot);
         tracing::info!(
             revision = snapshot.revision.0,
             hash = snapshot.hash,
@@ -56,8 +59,20 @@ impl Report {
     }
 
     /// The files were bad at start.
-    pub(super) fn stale(&mut self, status: &ReloadStatus) {
+    pub(super) fn stale(&mut self, snapshot: &Snapshot, status: &ReloadStatus) {
         self.tell(status, "the files are bad; serving the last good copy, every flag's reason is STALE");
+        self.serving(snapshot);
+    }
+
+    fn serving(&self, snapshot: &Snapshot) {
+        let validities = snapshot.server.tls.as_ref().map(|tls| tls.validities.as_slice()).unwrap_or_default();
+        let mut expiries: BTreeMap<&str, f64> = BTreeMap::new();
+        for one in validities {
+            let Some(expiry) = Timestamp::parse(&one.not_after) else { continue };
+            let earliest = expiries.entry(&one.file).or_insert(f64::INFINITY);
+            *earliest = earliest.min(in_seconds(expiry));
+        }
+        self.metrics.serving(&snapshot.hash, &expiries.into_iter().collect::<Vec<_>>());
     }
 
     fn tell(&mut self, status: &ReloadStatus, outcome: &str) {
@@ -85,10 +100,15 @@ impl Report {
     fn count(&self, outcome: &str, status: &ReloadStatus) {
         self.metrics.reloads.with_label_values(&[outcome]).inc();
         self.metrics.last_reload_success.set(i64::from(status.success));
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds of this age fit into 53 bits")]
-        self.metrics.last_reload_success_timestamp.set(status.last_success.0 as f64 / 1000.0);
+        self.metrics.last_reload_success_timestamp.set(in_seconds(status.last_success));
         self.metrics.revision.set(i64::try_from(status.revision.0).unwrap_or(i64::MAX));
     }
+}
+
+fn in_seconds(moment: Timestamp) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of this age fit into 53 bits")]
+    let milliseconds = moment.0 as f64;
+    milliseconds / 1000.0
 }
 
 /// Those that the revision before did not have; one that only moved to another line is not new.

@@ -3,16 +3,9 @@
 //! Times are not compared: a file may change twice within the clock's grain, and a copy may keep them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::digest::{Context, SHA256};
-
-use crate::config::{Loaded, is_flag_file};
-
-/// Files larger than this are refused by every load, so their rest does not matter.
-const LARGEST: u64 = 1 << 20;
+use crate::config::{Loaded, is_flag_file, read_file, sha256};
 
 /// Files by digest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -85,24 +78,7 @@ fn list(folder: &Path) -> BTreeSet<PathBuf> {
     paths.filter(|path| is_flag_file(path)).collect()
 }
 
-/// Hexadecimal, as in [`Loaded::files`]; empty for what can't be read.
-pub(super) fn sha256_of(path: &Path) -> String {
-    read(path).map(|bytes| sha256(&bytes)).unwrap_or_default()
-}
-
-/// SHA-256, hexadecimal.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    let mut context = Context::new(&SHA256);
-    context.update(bytes);
-    context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Reads a regular file (opening a pipe would wait for a writer) up to just over the largest size that loads.
-pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// As in [`Loaded::files`]; empty for what can't be read.
+fn sha256_of(path: &Path) -> String {
+    read_file(path).map(|bytes| sha256(&bytes)).unwrap_or_default()
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
 
-use super::last_good;
 use super::loader::Loader;
 use super::publisher::{self, Publisher};
 use super::record::Record;
@@ -13,7 +12,7 @@ use super::reloader::{Hints, Options};
 use super::report::Report;
 use super::seen::Seen;
 use super::watch::Watch;
-use crate::config::{Loaded, Overlay};
+use crate::config::Overlay;
 use crate::snapshot::{Diagnostic, ReloadStatus, Snapshot, SnapshotHandle};
 
 /// Why the gateway can't start.
@@ -59,9 +58,15 @@ pub(super) fn start(options: Options, hints: Arc<Notify>) -> Result<Publisher, S
     };
     let mut loaded = publisher::load(loader.as_mut(), &config, &Overlay::default());
     let first = publisher::snapshot_of(&config, &mut loaded);
-    let folder = state_dir(&config, &loaded, first.as_ref().ok());
+    let folder = loaded.state_dir.clone();
+    if let Err(problems) = &first
+        && !folder.exists()
+    {
+        // A start that fails leaves no folder behind, above all not where a mistyped path happens to lead.
+        return Err(StartError::Refused { problems: problems.clone(), state_dir: folder });
+    }
     let mut record = Record::open(&folder).map_err(|source| StartError::State { folder: folder.clone(), source })?;
-    let mut report = Report::new(metrics);
+    let (mut report, loaded_at) = (Report::new(metrics), clock());
     let (snapshot, status) = match first {
         Ok(mut snapshot) => {
             let status = publisher::enter(&mut record, &mut report, &config, clock(), &mut snapshot, &loaded);
@@ -73,7 +78,7 @@ pub(super) fn start(options: Options, hints: Arc<Notify>) -> Result<Publisher, S
             report.disk(recorded);
             let (last_attempt, revision) = (clock(), snapshot.revision);
             let status = ReloadStatus { success: false, last_attempt, revision, problems, ..ReloadStatus::default() };
-            report.stale(&status);
+            report.stale(&snapshot, &status);
             (snapshot, status)
         }
     };
@@ -81,7 +86,8 @@ pub(super) fn start(options: Options, hints: Arc<Notify>) -> Result<Publisher, S
     let folders = &Seen::of(&config).folders() | &seen.folders();
     let published = watch::Sender::new(snapshot.revision);
     let handle = Arc::new(SnapshotHandle::new(snapshot, status));
-    let publisher = Publisher { config, loader, handle, record, report, seen, folders, watch, published, clock };
+    let publisher =
+        Publisher { config, loader, handle, record, report, seen, folders, watch, published, clock, loaded_at };
     publisher.pass_over_own_writes();
     Ok(publisher)
 }
@@ -104,9 +110,4 @@ fn last_good_snapshot(
     snapshot.stale = true;
     snapshot.flags.stale = true;
     Ok(snapshot)
-}
-
-fn state_dir(config: &Path, loaded: &Loaded, snapshot: Option<&Snapshot>) -> PathBuf {
-    let said = snapshot.map(|snapshot| snapshot.startup.state_dir.clone()).or_else(|| loaded.state_dir.clone());
-    said.unwrap_or_else(|| last_good::state_dir_of_broken(config))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::change;
 use super::publisher::Publisher;
@@ -10,13 +10,11 @@ use super::reloader::Desk;
 use crate::clock::Timestamp;
 use crate::types::{FlagKey, Revision};
 
-/// A wanted change of one flag.
+/// Who wants something of a flag, and why.
 #[derive(Debug, Clone)]
-pub struct Change {
+pub struct Wish {
     /// Which flag.
     pub key: FlagKey,
-    /// New values by key of the flag's definition (`percent`, `stage`, `killed`, `rules`, …); `null` removes.
-    pub changes: serde_json::Map<String, serde_json::Value>,
     /// Why; never empty.
     pub reason: String,
     /// Who, from the admin token, or `anonymous`.
@@ -39,9 +37,9 @@ pub struct HistoryEntry {
     /// Revision that resulted.
     pub revision: Revision,
     /// The definition before, as JSON; null if the flag is new.
-    pub before: serde_json::Value,
+    pub before: Value,
     /// The definition after, as JSON; null if the flag is gone.
-    pub after: serde_json::Value,
+    pub after: Value,
     /// The entry that this one undoes, if any.
     pub undoes: Option<Revision>,
 }
@@ -52,7 +50,7 @@ pub struct Changed {
     /// The revision that carries it.
     pub revision: Revision,
     /// The flag's definition now, as JSON.
-    pub flag: serde_json::Value,
+    pub flag: Value,
 }
 
 /// Why a change was not made; nothing was written.
@@ -92,29 +90,21 @@ impl FlagWriter {
         Self { desk }
     }
 
-    /// Writes, reloads, publishes and records one change; returns when it is in effect.
+    /// Writes, reloads, publishes and records one change; returns when it is in effect. `changes` has new values by key
+    /// of the flag's definition (`percent`, `stage`, `killed`, `rules`, …); `null` removes.
     ///
     /// # Errors
     /// [`ChangeError`]; nothing was written then.
-    pub async fn change(self: Arc<Self>, change: Change) -> Result<Changed, ChangeError> {
-        self.work(move |publisher| change::change(publisher, &change)).await
+    pub async fn change(self: Arc<Self>, wish: Wish, changes: Map<String, Value>) -> Result<Changed, ChangeError> {
+        self.work(move |publisher| change::change(publisher, &wish, &changes)).await
     }
 
     /// Takes the last change of a flag back, as a new change. Undoing an undo does it again.
     ///
     /// # Errors
     /// [`ChangeError`]; nothing was written then.
-    pub async fn undo(
-        self: Arc<Self>,
-        key: FlagKey,
-        reason: String,
-        actor: String,
-        if_match: Revision,
-    ) -> Result<Changed, ChangeError> {
-        self.work(move |publisher| {
-            change::undo(publisher, Change { key, changes: Map::new(), reason, actor, if_match })
-        })
-        .await
+    pub async fn undo(self: Arc<Self>, wish: Wish) -> Result<Changed, ChangeError> {
+        self.work(move |publisher| change::undo(publisher, &wish)).await
     }
 
     /// History of a flag, newest first (the last 100 changes; the file in the state folder has all).

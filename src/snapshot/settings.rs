@@ -120,7 +120,7 @@ pub struct Admin {
 /// What a caller without a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AnonymousAccess {
-    /// Nothing but health.
+    /// Nothing but health and metrics.
     None,
     /// Read.
     #[default]

@@ -3,97 +3,34 @@
 //! The data plane asks for its series once per route and snapshot ([`Metrics::route`] and friends)
 //! and then only touches atomics; looking a label up on every request would cost more than routing it.
 
+use std::collections::BTreeMap;
+
+use prometheus::core::Collector as _;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
 
+use super::series::{FlagSeries, RouteSeries, UpstreamError, UpstreamSeries};
+
 /// A number of things that exist now.
 pub type CountGauge = IntGauge;
 
+/// How often one variant of one flag was said since the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlagCount {
+    /// Key of the flag.
+    pub flag: String,
+    /// The variant.
+    pub variant: String,
+    /// To requests on their way through the gateway.
+    pub requests: u64,
+    /// To clients that asked for the flag itself.
+    pub remote: u64,
+}
+
 /// Upper bounds of the latency buckets, in seconds.
 const LATENCY_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-
-/// What went wrong with a backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UpstreamError {
-    /// No connection: refused, unreachable, name not found, TLS failed.
-    Connect,
-    /// No connection or no answer in time.
-    Timeout,
-    /// Closed or reset before or within the answer.
-    Closed,
-    /// The answer is not acceptable HTTP.
-    Invalid,
-    /// At its limit of concurrent requests.
-    Busy,
-}
-
-impl UpstreamError {
-    const ALL: [Self; 5] = [Self::Connect, Self::Timeout, Self::Closed, Self::Invalid, Self::Busy];
-
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Timeout => "timeout",
-            Self::Closed => "closed",
-            Self::Invalid => "invalid",
-            Self::Busy => "busy",
-        }
-    }
-}
-
-/// Ready-made series of one route at one backend.
-#[derive(Debug, Clone)]
-pub struct RouteSeries {
-    by_class: [IntCounter; 5],
-    duration: Histogram,
-}
-
-impl RouteSeries {
-    /// Counts a finished request.
-    pub fn observe(&self, status: u16, seconds: f64) {
-        let class = usize::from(status / 100).clamp(1, 5) - 1;
-        self.by_class[class].inc();
-        self.duration.observe(seconds);
-    }
-}
-
-/// Ready-made series of one backend.
-#[derive(Debug, Clone)]
-pub struct UpstreamSeries {
-    errors: [IntCounter; 5],
-    /// Connections opened.
-    pub connects: IntCounter,
-    /// Connections open now.
-    pub open: IntGauge,
-    /// Connections idle in a pool now.
-    pub idle: IntGauge,
-    /// Requests under way now.
-    pub in_flight: IntGauge,
-    /// Second tries.
-    pub retries: IntCounter,
-    /// Second tries that the budget or the replay cap refused.
-    pub retries_refused: IntCounter,
-}
-
-impl UpstreamSeries {
-    /// Counts a failure by kind.
-    pub fn error(&self, kind: UpstreamError) {
-        self.errors[kind as usize].inc();
-    }
-}
-
-/// Ready-made series of one variant of one flag.
-#[derive(Debug, Clone)]
-pub struct FlagSeries(IntCounter);
-
-impl FlagSeries {
-    /// Counts an evaluation.
-    pub fn evaluated(&self) {
-        self.0.inc();
-    }
-}
 
 /// All metrics.
 #[derive(Debug)]
@@ -107,6 +44,9 @@ pub struct Metrics {
     upstream_in_flight: IntGaugeVec,
     upstream_retries: IntCounterVec,
     flag_evaluations: IntCounterVec,
+    flag_remote_evaluations: IntCounterVec,
+    certificate_expiry: GaugeVec,
+    config_hash: IntGauge,
     /// Requests under way now.
     pub in_flight: IntGauge,
     /// Client connections open now.
@@ -198,8 +138,22 @@ impl Metrics {
             ),
             flag_evaluations: make.counters(
                 "figway_flag_evaluations_total",
-                "Flag evaluations, by what the flag said.",
+                "Flag evaluations for requests, by what the flag said.",
                 &["flag", "variant"],
+            ),
+            flag_remote_evaluations: make.counters(
+                "figway_flag_remote_evaluations_total",
+                "Flag evaluations for clients that asked for the flag itself (OFREP), by what it said.",
+                &["flag", "variant"],
+            ),
+            certificate_expiry: make.real_gauges(
+                "figway_tls_certificate_expiry_timestamp_seconds",
+                "When a certificate that clients are shown expires; the earliest of its chain.",
+                &["certificate"],
+            ),
+            config_hash: make.gauge(
+                "figway_config_hash_number",
+                "The first 48 bits of the hash of all files that are served: equal where the files are equal.",
             ),
             in_flight: make.gauge("figway_in_flight_requests", "Requests under way."),
             connections: make.gauge("figway_client_connections_count", "Client connections open."),
@@ -299,11 +253,56 @@ impl Metrics {
         FlagSeries(self.flag_evaluations.with_label_values(&[flag, variant]))
     }
 
+    /// Counts an answer to a client that asked for the flag itself.
+    pub fn flag_asked_remotely(&self, flag: &str, variant: &str) {
+        self.flag_remote_evaluations.with_label_values(&[flag, variant]).inc();
+    }
+
+    /// How often each variant of each flag was said, in the order of flags and variants.
+    #[must_use]
+    pub fn flag_counts(&self) -> Vec<FlagCount> {
+        let mut counts: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
+        for (flag, variant, count) in by_flag(&self.flag_evaluations) {
+            counts.entry((flag, variant)).or_default().0 = count;
+        }
+        for (flag, variant, count) in by_flag(&self.flag_remote_evaluations) {
+            counts.entry((flag, variant)).or_default().1 = count;
+        }
+        let count = |((flag, variant), (requests, remote))| FlagCount { flag, variant, requests, remote };
+        counts.into_iter().map(count).collect()
+    }
+
+    /// What is served now: the hash of its files, and when each certificate expires, in seconds since the epoch. Those
+    /// that are not served any more are forgotten.
+    pub fn serving(&self, hash: &str, certificates: &[(&str, f64)]) {
+        let digits = hash.get(..12).unwrap_or_default();
+        self.config_hash.set(i64::from_str_radix(digits, 16).unwrap_or_default());
+        self.certificate_expiry.reset();
+        for (certificate, expiry) in certificates {
+            self.certificate_expiry.with_label_values(&[*certificate]).set(*expiry);
+        }
+    }
+
     /// Everything in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
+}
+
+/// Flag, variant and count of each series.
+fn by_flag(counters: &IntCounterVec) -> Vec<(String, String, u64)> {
+    let mut found = Vec::new();
+    for family in counters.collect() {
+        for metric in family.get_metric() {
+            let label = |name: &str| metric.get_label().iter().find(|pair| pair.name() == name);
+            let (Some(flag), Some(variant)) = (label("flag"), label("variant")) else { continue };
+            let count = metric.get_counter().get_value();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of whole things")]
+            found.push((flag.value().to_owned(), variant.value().to_owned(), count as u64));
+        }
+    }
+    found
 }
 
 /// Makes and registers metrics; a clash of names is a defect of the table above.
@@ -362,6 +361,17 @@ mod tests {
         let text = metrics.render();
         assert!(text.contains(r#"figway_requests_total{backend="monolith",route="orders",status="2xx"} 1"#), "{text}");
         assert!(text.contains("# HELP figway_config_last_reload_success "));
+    }
+
+    #[test]
+    fn what_is_served_replaces_what_was() {
+        let metrics = Metrics::new();
+        metrics.serving(&"0123456789abcdef".repeat(4), &[("a.pem", 1.0), ("b.pem", 2.0)]);
+        assert_eq!(metrics.config_hash.get(), 0x0123_4567_89ab);
+        metrics.serving(&"f".repeat(64), &[("b.pem", 3.0)]);
+        let text = metrics.render();
+        assert!(text.contains(r#"figway_tls_certificate_expiry_timestamp_seconds{certificate="b.pem"} 3"#), "{text}");
+        assert!(!text.contains("a.pem"), "{text}");
     }
 
     #[test]

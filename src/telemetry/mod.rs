@@ -3,7 +3,9 @@
 mod access_log;
 mod ids;
 mod metrics;
+mod series;
 
 pub use access_log::{AccessLine, AccessLogWriter, Destination, LineBuffer};
 pub use ids::{IdSource, RequestId, is_traceparent};
-pub use metrics::{CountGauge, FlagSeries, Metrics, RouteSeries, UpstreamError, UpstreamSeries};
+pub use metrics::{CountGauge, FlagCount, Metrics};
+pub use series::{FlagSeries, RouteSeries, UpstreamError, UpstreamSeries};

@@ -6,6 +6,7 @@
 mod client;
 mod resolver;
 mod server;
+mod validity;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use rustls::pki_types::pem::{self, PemObject};
 
 pub use client::ClientTls;
 pub use server::{CertificatePem, ServerTls};
+pub use validity::{Validity, validities};
 
 /// Why TLS material can't be used; the text names the file and the mend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

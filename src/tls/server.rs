@@ -9,13 +9,15 @@ use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 
 use super::resolver::ByServerName;
-use super::{TlsError, certificates, malformed, provider, read};
+use super::{TlsError, Validity, certificates, malformed, provider, read, validities};
 
 /// The server side: certificates chosen by server name (SNI), ALPN `h2` and `http/1.1`.
 #[derive(Debug, Clone)]
 pub struct ServerTls {
     /// Handed to the TLS acceptor.
     pub config: Arc<rustls::ServerConfig>,
+    /// The dates of every certificate that clients are shown.
+    pub validities: Vec<Validity>,
 }
 
 /// One certificate chain and its key, as PEM, with the names of their files for messages.
@@ -66,6 +68,8 @@ impl ServerTls {
     /// Broken or mismatching material, by file.
     pub fn from_pem(pairs: &[CertificatePem<'_>]) -> Result<Self, TlsError> {
         let keys = pairs.iter().map(certified_key).collect::<Result<Vec<_>, _>>()?;
+        let validities = pairs.iter().map(|pem| validities(pem.certificate_file, pem.certificate));
+        let validities = validities.collect::<Result<Vec<_>, _>>()?.concat();
         let resolver = ByServerName::new(keys).ok_or(TlsError::NoPairs)?;
         let setup = |error: rustls::Error| TlsError::Setup(error.to_string());
         let mut config = rustls::ServerConfig::builder_with_provider(provider())
@@ -76,7 +80,7 @@ impl ServerTls {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // Tickets keep resumption state at the client; rustls' default keeps 256 sessions here, too few for a shop.
         config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(setup)?;
-        Ok(Self { config: Arc::new(config) })
+        Ok(Self { config: Arc::new(config), validities })
     }
 }
 

@@ -39,7 +39,7 @@ async fn a_page_of_another_origin_reaches_only_what_is_open() {
 }
 
 #[tokio::test]
-async fn without_anonymous_access_only_health_is_open() {
+async fn without_anonymous_access_only_health_and_metrics_are_open() {
     let gateway = Gateway::with(AnonymousAccess::None, Default::default()).await;
     for (path, method, needs) in operations() {
         let reply = gateway.send(&format!("{method} {}", concrete(path)), &[], "").await;

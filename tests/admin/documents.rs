@@ -1,10 +1,13 @@
 //! The OpenAPI document, the status page, explain, payments, and paths that are not there.
 
+use std::sync::Arc;
+
 use figway::admin::{OPENAPI, operations};
-use figway::snapshot::{Role, Severity};
+use figway::snapshot::{AnonymousAccess, Role, Severity};
+use figway::tls::{CertificatePem, ServerTls};
 use serde_json::{Value, json};
 
-use super::fakes::diagnostic;
+use super::fakes::{diagnostic, snapshot};
 use super::gateway::Gateway;
 
 #[test]
@@ -112,6 +115,28 @@ async fn the_status_page_says_when_the_files_are_not_in_effect() {
 }
 
 #[tokio::test]
+async fn certificates_are_shown_with_their_dates() {
+    let gateway = Gateway::start().await;
+    assert!(!gateway.get("/").await.body.contains("Certificates"));
+    let certificate = rcgen::generate_simple_self_signed(vec!["shop.example".to_owned()]).expect("certificate");
+    let (chain, key) = (certificate.cert.pem(), certificate.signing_key.serialize_pem());
+    let tls = ServerTls::from_pem(&[CertificatePem {
+        certificate_file: "tls/shop.pem",
+        certificate: chain.as_bytes(),
+        key_file: "tls/shop.key",
+        key: key.as_bytes(),
+    }]);
+    let mut next = snapshot(13, 1_000, AnonymousAccess::Read);
+    next.server.tls = Some(Arc::new(tls.expect("a pair")));
+    gateway.handle.publish(next.into());
+    let shown = gateway.get("/admin/v1/snapshot").await.json()["certificates"].clone();
+    assert_eq!((&shown[0]["file"], &shown[0]["number"]), (&json!("tls/shop.pem"), &json!(1)));
+    let not_after = shown[0]["not_after"].as_str().expect("a date");
+    let page = gateway.get("/").await.body;
+    assert!(page.contains("tls/shop.pem") && page.contains(not_after), "{not_after}");
+}
+
+#[tokio::test]
 async fn explain_is_asked_by_query_or_by_document() {
     let gateway = Gateway::start().await;
     let expected = json!({
@@ -150,6 +175,7 @@ async fn payments_are_listed_and_shown() {
     let list = gateway.get("/admin/v1/payments?status=pending&limit=5").await.json();
     assert_eq!(list["payments"], json!([{"id": "p1", "asked_status": "pending", "asked_limit": 5}]));
     assert_eq!(gateway.get("/admin/v1/payments/p1").await.json()["id"], "p1");
+    gateway.get("/admin/v1/payments/p1?colour=red").await.problem(400, "invalid-request");
     gateway.get("/admin/v1/payments/p2").await.problem(404, "not-found");
     gateway.get("/admin/v1/payments?status=nonsense").await.problem(422, "unprocessable");
     gateway.get("/admin/v1/payments?limit=1001").await.problem(400, "invalid-request");

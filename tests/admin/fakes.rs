@@ -8,14 +8,14 @@ use figway::clock::Timestamp;
 use figway::filters::AuthMode;
 use figway::flags::{Attribute, Condition, Flag, FlagSet, Kind, Rule, Split, Stage, StickyBy};
 use figway::problem::{Code, Problem};
-use figway::reload::{Change, ChangeError, Changed, HistoryEntry};
+use figway::reload::{ChangeError, Changed, HistoryEntry, Wish};
 use figway::routing::RouteTable;
 use figway::snapshot::{
     AccessLog, Admin, AdminToken, AnonymousAccess, Backend, ClientTimeouts, Diagnostic, Drain, EndpointAddress, Limits,
     Protocol, Role, Route, Server, Severity, Snapshot, SnapshotHandle, Startup, Target, TimeoutOverrides, Timeouts,
 };
 use figway::types::{FlagKey, Revision};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub(crate) const OPERATOR: &str = "operator-secret";
 pub(crate) const VIEWER: &str = "viewer-secret";
@@ -156,14 +156,8 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    fn make(
-        &self,
-        key: FlagKey,
-        percent: u16,
-        reason: String,
-        actor: String,
-        undoes: Option<Revision>,
-    ) -> Result<Changed, ChangeError> {
+    fn make(&self, wish: Wish, percent: u16, undoes: Option<Revision>) -> Result<Changed, ChangeError> {
+        let Wish { key, reason, actor, .. } = wish;
         if let Some(failure) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             return Err(failure);
         }
@@ -180,22 +174,16 @@ impl Changes {
 }
 
 impl FlagChanges for Changes {
-    fn change(self: Arc<Self>, change: Change) -> Future<Result<Changed, ChangeError>> {
+    fn change(self: Arc<Self>, wish: Wish, changes: Map<String, Value>) -> Future<Result<Changed, ChangeError>> {
         Box::pin(async move {
-            let percent = change.changes["percent"].as_u64().and_then(|percent| u16::try_from(percent * 100).ok());
+            let percent = changes["percent"].as_u64().and_then(|percent| u16::try_from(percent * 100).ok());
             let percent = percent.ok_or_else(|| ChangeError::Invalid(vec!["percent: write 0 to 100".into()]))?;
-            self.make(change.key, percent, change.reason, change.actor, None)
+            self.make(wish, percent, None)
         })
     }
 
-    fn undo(
-        self: Arc<Self>,
-        key: FlagKey,
-        reason: String,
-        actor: String,
-        _if_match: Revision,
-    ) -> Future<Result<Changed, ChangeError>> {
-        Box::pin(async move { self.make(key, 1_000, reason, actor, Some(Revision(13))) })
+    fn undo(self: Arc<Self>, wish: Wish) -> Future<Result<Changed, ChangeError>> {
+        Box::pin(async move { self.make(wish, 1_000, Some(Revision(13))) })
     }
 
     fn history(&self, key: &FlagKey) -> Vec<HistoryEntry> {

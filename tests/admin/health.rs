@@ -23,7 +23,8 @@ async fn a_started_process_is_alive_and_ready() {
     assert_eq!(gateway.get("/livez").await.status, 200);
     let reply = gateway.get("/readyz").await;
     assert_eq!(reply.status, 200);
-    assert_eq!(reply.json()["ready"], true);
+    let detail = reply.json();
+    assert_eq!((&detail["ready"], &detail["hash"]), (&true.into(), &"5f".repeat(32).into()));
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ const VOCABULARY: &[&str] =
 const HOMES: &[(&str, &[&str])] = &[
     ("anyhow", &["app"]),
     ("arc-swap", &["auth", "snapshot", "tls", "reload", "proxy"]),
-    ("aws-lc-rs", &["admin", "auth", "config", "payments", "reload", "tls"]),
+    ("aws-lc-rs", &["admin", "auth", "config", "payments", "tls"]),
     ("axum", &["admin"]),
     ("clap", &["app"]),
     ("h2", &["proxy"]),

@@ -3,19 +3,10 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use figway::reload::{ChangeError, Changed};
+use figway::reload::{ChangeError, Wish};
 use serde_json::{Value, json};
 
-use crate::site::{BY_EVENT, Gateway, MEMBER, REVIEWS, Site, change, leftovers};
-
-async fn make(gateway: &Gateway, key: &str, changes: Value, seen: u64) -> Result<Changed, ChangeError> {
-    gateway.writer.clone().change(change(key, changes, seen)).await
-}
-
-async fn undo(gateway: &Gateway, key: &str, seen: u64) -> Result<Changed, ChangeError> {
-    let (reason, actor) = ("back".to_owned(), "bob".to_owned());
-    gateway.writer.clone().undo(key.into(), reason, actor, figway::types::Revision(seen)).await
-}
+use crate::site::{BY_EVENT, MEMBER, REVIEWS, Site, alice, leftovers, members};
 
 #[tokio::test]
 async fn a_change_is_written_published_and_recorded_when_it_returns() {
@@ -23,7 +14,7 @@ async fn a_change_is_written_published_and_recorded_when_it_returns() {
     fs::set_permissions(site.path("flags/member.yaml"), fs::Permissions::from_mode(0o640)).expect("permissions");
     let gateway = site.start();
     let seen = gateway.revision();
-    let changed = make(&gateway, "member-api", json!({"percent": 12.5, "killed": true}), seen).await.expect("changed");
+    let changed = gateway.change("member-api", json!({"percent": 12.5, "killed": true}), seen).await.expect("changed");
     assert_eq!((changed.revision.0, gateway.revision()), (seen + 1, seen + 1));
     assert_eq!((&changed.flag["percent"], &changed.flag["killed"]), (&json!(12.5), &json!(true)));
     assert_eq!(gateway.flag("member-api"), "killed");
@@ -44,12 +35,12 @@ async fn a_change_is_written_published_and_recorded_when_it_returns() {
 async fn undo_is_a_new_change_and_undoing_it_does_it_again() {
     let site = Site::new();
     let gateway = site.start();
-    let first = make(&gateway, "member-api", json!({"stage": "new", "description": "x"}), gateway.revision()).await;
+    let first = gateway.change("member-api", json!({"stage": "new", "description": "x"}), gateway.revision()).await;
     let first = first.expect("changed").revision;
-    let undone = undo(&gateway, "member-api", first.0).await.expect("undone");
+    let undone = gateway.undo("member-api", first.0).await.expect("undone");
     assert_eq!(gateway.flag("member-api"), "canary:1000");
     assert_eq!(site.read("flags/member.yaml"), MEMBER, "comments and all");
-    let again = undo(&gateway, "member-api", undone.revision.0).await.expect("redone");
+    let again = gateway.undo("member-api", undone.revision.0).await.expect("redone");
     assert_eq!((gateway.flag("member-api").as_str(), &again.flag["description"]), ("new:1000", &json!("x")));
     let undoes: Vec<_> = gateway.writer.history(&"member-api".into()).iter().map(|entry| entry.undoes).collect();
     assert_eq!(undoes, [Some(undone.revision), Some(first), None]);
@@ -59,10 +50,10 @@ async fn undo_is_a_new_change_and_undoing_it_does_it_again() {
 async fn undo_without_a_change_says_so() {
     let site = Site::new();
     let gateway = site.start();
-    assert!(matches!(undo(&gateway, "member-api", gateway.revision()).await, Err(ChangeError::Conflict(_))));
+    assert!(matches!(gateway.undo("member-api", gateway.revision()).await, Err(ChangeError::Conflict(_))));
     site.write("flags/new.yaml", "banner: {kind: switch, state: on}\n");
     gateway.says("banner", "on", BY_EVENT).await;
-    let refused = undo(&gateway, "banner", gateway.revision()).await.expect_err("nothing before");
+    let refused = gateway.undo("banner", gateway.revision()).await.expect_err("nothing before");
     assert!(refused.to_string().contains("remove it from flags/new.yaml"), "{refused}");
 }
 
@@ -72,8 +63,8 @@ async fn of_two_writers_the_second_sees_what_the_first_did() {
     let gateway = site.start();
     let seen = gateway.revision();
     let (one, two) = tokio::join!(
-        make(&gateway, "member-api", json!({"percent": 20}), seen),
-        make(&gateway, "member-api", json!({"percent": 30}), seen),
+        gateway.change("member-api", json!({"percent": 20}), seen),
+        gateway.change("member-api", json!({"percent": 30}), seen),
     );
     let (won, lost) = if one.is_ok() { (one, two) } else { (two, one) };
     let won = won.expect("one of them wins");
@@ -90,9 +81,9 @@ async fn a_change_of_another_flag_is_in_nobodys_way() {
     let site = Site::new();
     let gateway = site.start();
     let seen = gateway.revision();
-    make(&gateway, "reviews-offline", json!({"state": "on"}), seen).await.expect("changed");
-    make(&gateway, "member-api", json!({"percent": 20}), seen).await.expect("nobody changed this one");
-    let unknown = make(&gateway, "member-api", json!({"percent": 30}), seen + 100).await;
+    gateway.change("reviews-offline", json!({"state": "on"}), seen).await.expect("changed");
+    gateway.change("member-api", json!({"percent": 20}), seen).await.expect("nobody changed this one");
+    let unknown = gateway.change("member-api", json!({"percent": 30}), seen + 100).await;
     assert!(matches!(unknown, Err(ChangeError::Stale { winner: None, .. })), "a revision that never was: {unknown:?}");
 }
 
@@ -102,12 +93,12 @@ async fn a_hand_edit_that_is_not_loaded_yet_is_loaded_first_and_wins() {
     let gateway = site.start_rescanning(std::time::Duration::from_secs(3600));
     let seen = gateway.revision();
     site.write("flags/member.yaml", &MEMBER.replace("10", "77"));
-    let lost = make(&gateway, "member-api", json!({"percent": 20}), seen).await;
+    let lost = gateway.change("member-api", json!({"percent": 20}), seen).await;
     let Err(ChangeError::Stale { winner: Some(winner), .. }) = lost else { panic!("{lost:?}") };
     assert_eq!((winner.actor.as_str(), winner.reason.as_str()), ("file", "edited in flags/member.yaml"));
     assert_eq!((&winner.before["percent"], &winner.after["percent"]), (&json!(10), &json!(77)));
     assert_eq!(site.read("flags/member.yaml"), MEMBER.replace("10", "77"));
-    make(&gateway, "reviews-offline", json!({"state": "on"}), seen).await.expect("the other flag is as it was");
+    gateway.change("reviews-offline", json!({"state": "on"}), seen).await.expect("the other flag is as it was");
 }
 
 #[tokio::test]
@@ -116,7 +107,7 @@ async fn a_hand_edit_in_the_very_moment_of_writing_wins_too() {
     let gateway = site.start_rescanning(std::time::Duration::from_secs(3600));
     let by_hand = MEMBER.replace("10", "77");
     site.meanwhile_write("flags/member.yaml", &by_hand);
-    let lost = make(&gateway, "member-api", json!({"percent": 20}), gateway.revision()).await;
+    let lost = gateway.change("member-api", json!({"percent": 20}), gateway.revision()).await;
     let Err(ChangeError::Stale { winner: Some(winner), .. }) = lost else { panic!("{lost:?}") };
     assert_eq!((winner.actor.as_str(), &winner.after["percent"]), ("file", &json!(77)));
     assert_eq!((site.read("flags/member.yaml"), gateway.flag("member-api")), (by_hand, "canary:7700".into()));
@@ -128,7 +119,7 @@ async fn another_flag_edited_by_hand_at_the_same_moment_in_the_same_file_is_not_
     let site = Site::new();
     let gateway = site.start_rescanning(std::time::Duration::from_secs(3600));
     site.meanwhile_write("flags/member.yaml", &format!("{MEMBER}banner: {{kind: switch, state: on}}\n"));
-    make(&gateway, "member-api", json!({"percent": 20}), gateway.revision()).await.expect("tried again");
+    gateway.change("member-api", json!({"percent": 20}), gateway.revision()).await.expect("tried again");
     assert_eq!((gateway.flag("member-api").as_str(), gateway.flag("banner").as_str()), ("canary:2000", "on"));
 }
 
@@ -137,7 +128,7 @@ async fn a_change_that_does_not_load_after_all_is_taken_back() {
     let site = Site::new();
     let gateway = site.start_rescanning(std::time::Duration::from_secs(3600));
     site.meanwhile_write("flags/shop.yaml", "reviews-offline: [\n");
-    let refused = make(&gateway, "member-api", json!({"percent": 20}), gateway.revision()).await;
+    let refused = gateway.change("member-api", json!({"percent": 20}), gateway.revision()).await;
     let Err(ChangeError::Invalid(problems)) = refused else { panic!("{refused:?}") };
     assert!(problems.concat().contains("shop.yaml"), "{problems:?}");
     assert_eq!((site.read("flags/member.yaml").as_str(), gateway.flag("member-api").as_str()), (MEMBER, "canary:1000"));
@@ -160,17 +151,17 @@ async fn what_is_not_valid_never_reaches_the_disk() {
         (json!({}), "empty"),
         (json!({"kind": "a\nb: c\n"}), "kind is migration or switch"),
     ] {
-        match make(&gateway, "member-api", changes.clone(), seen).await {
+        match gateway.change("member-api", changes.clone(), seen).await {
             Err(ChangeError::Invalid(problems)) => assert!(problems.concat().contains(complaint), "{problems:?}"),
             other => panic!("{changes}: {other:?}"),
         }
     }
     for reason in ["", "  \n", "bell \u{7}", &"x".repeat(1_001)] {
-        let wish =
-            figway::reload::Change { reason: reason.into(), ..change("member-api", json!({"percent": 5}), seen) };
-        assert!(matches!(gateway.writer.clone().change(wish).await, Err(ChangeError::Invalid(_))), "{reason:?}");
+        let wish = Wish { reason: reason.into(), ..alice("member-api", seen) };
+        let refused = gateway.writer.clone().change(wish, members(json!({"percent": 5}))).await;
+        assert!(matches!(refused, Err(ChangeError::Invalid(_))), "{reason:?}");
     }
-    assert!(matches!(make(&gateway, "none", json!({"percent": 5}), seen).await, Err(ChangeError::NotFound(_))));
+    assert!(matches!(gateway.change("none", json!({"percent": 5}), seen).await, Err(ChangeError::NotFound(_))));
     assert_eq!((site.read("flags/member.yaml").as_str(), gateway.revision()), (MEMBER, seen));
     assert!(gateway.handle.status().success && gateway.writer.recent(10).is_empty());
 }
@@ -180,7 +171,7 @@ async fn a_change_that_changes_nothing_writes_and_records_nothing() {
     let site = Site::new();
     let gateway = site.start();
     let seen = gateway.revision();
-    let same = make(&gateway, "member-api", json!({"percent": 10.0, "killed": false}), seen).await.expect("fine");
+    let same = gateway.change("member-api", json!({"percent": 10.0, "killed": false}), seen).await.expect("fine");
     assert_eq!((same.revision.0, site.read("flags/member.yaml").as_str()), (seen, MEMBER));
     assert!(gateway.writer.recent(10).is_empty());
 }
@@ -190,7 +181,7 @@ async fn files_that_are_bad_at_the_moment_are_not_written() {
     let site = Site::new();
     let gateway = site.start();
     site.write("flags/shop.yaml", "reviews-offline: [\n");
-    let refused = make(&gateway, "member-api", json!({"percent": 5}), gateway.revision()).await;
+    let refused = gateway.change("member-api", json!({"percent": 5}), gateway.revision()).await;
     let Err(ChangeError::Conflict(why)) = refused else { panic!("{refused:?}") };
     assert!(why.contains("shop.yaml:3:7"), "{why}");
     assert_eq!(site.read("flags/member.yaml"), MEMBER);
@@ -209,7 +200,7 @@ async fn links_and_read_only_files_are_left_to_their_owners() {
         ("member-api", json!({"percent": 5}), "symbolic link"),
         ("reviews-offline", json!({"state": "on"}), "read-only"),
     ] {
-        match make(&gateway, key, changes, seen).await {
+        match gateway.change(key, changes, seen).await {
             Err(ChangeError::Conflict(why)) => assert!(why.contains(complaint), "{why}"),
             other => panic!("{key}: {other:?}"),
         }

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::site::{BY_EVENT, MEMBER, Site, change, until};
+use crate::site::{BY_EVENT, MEMBER, Site, alice, members, until};
 
 const ROUNDS: usize = 200;
 
@@ -41,14 +41,13 @@ async fn many_writers_at_once_all_get_their_turn() {
     let start = gateway.revision();
     let writers: Vec<_> = (0..20)
         .map(|n| {
-            let wish = change("reviews-offline", json!({"description": format!("number {n}")}), u64::MAX);
+            let changes = members(json!({"description": format!("number {n}")}));
             let (writer, handle) = (gateway.writer.clone(), gateway.handle.clone());
             tokio::spawn(async move {
                 // Each looks anew until nobody came between.
                 loop {
-                    let seen = handle.load().revision;
-                    let wish = figway::reload::Change { if_match: seen, ..wish.clone() };
-                    if writer.clone().change(wish).await.is_ok() {
+                    let wish = alice("reviews-offline", handle.load().revision.0);
+                    if writer.clone().change(wish, changes.clone()).await.is_ok() {
                         return;
                     }
                 }

@@ -4,8 +4,9 @@ use std::fs;
 use std::time::Duration;
 
 use figway::reload::{Hints, StartError};
+use serde_json::json;
 
-use crate::site::{BY_EVENT, Gateway, MEMBER, REVIEWS, Site, change};
+use crate::site::{BY_EVENT, Gateway, MEMBER, REVIEWS, Site};
 
 const RESCAN: Duration = Duration::from_secs(3600);
 
@@ -14,6 +15,12 @@ fn start_error(site: &Site) -> String {
         Ok(_) => panic!("it started"),
         Err(error) => error.to_string(),
     }
+}
+
+/// Changes a flag through the control plane; gives the revision.
+async fn set_to_twenty(gateway: &Gateway) -> u64 {
+    let changed = gateway.change("member-api", json!({"percent": 20}), gateway.revision()).await;
+    changed.expect("changed").revision.0
 }
 
 /// Stops as a crash would: nothing is written on the way out.
@@ -65,6 +72,7 @@ async fn without_a_copy_bad_files_are_no_start() {
     site.write("flags/member.yaml", "member-api: {kind: migration, stage: canari}\n");
     let error = start_error(&site);
     assert!(error.contains("canari") && error.contains("no last good copy"), "{error}");
+    assert!(!site.path("data").exists(), "a start that fails leaves no folder behind");
 }
 
 #[tokio::test]
@@ -108,20 +116,14 @@ async fn revisions_never_go_back() {
 async fn the_history_survives_and_learns_what_changed_meanwhile() {
     let site = Site::new();
     let gateway = site.start();
-    let seen = gateway.revision();
-    gateway
-        .writer
-        .clone()
-        .change(change("member-api", serde_json::json!({"percent": 20}), seen))
-        .await
-        .expect("changed");
+    set_to_twenty(&gateway).await;
     gateway.stop().await;
     site.write("flags/shop.yaml", "reviews-offline: {kind: switch, state: on}\n");
 
     let gateway = site.start();
     let history = gateway.writer.history(&"member-api".into());
     assert_eq!(history.len(), 1);
-    assert_eq!((history[0].actor.as_str(), &history[0].after["percent"]), ("alice", &serde_json::json!(20)));
+    assert_eq!((history[0].actor.as_str(), &history[0].after["percent"]), ("alice", &json!(20)));
     let history = gateway.writer.history(&"reviews-offline".into());
     assert_eq!((history.len(), history[0].actor.as_str()), (1, "file"));
     assert_eq!((&history[0].before["state"], &history[0].after["state"]), (&"off".into(), &"on".into()));
@@ -134,13 +136,7 @@ async fn the_history_survives_and_learns_what_changed_meanwhile() {
 async fn a_change_cut_off_by_a_crash_is_recorded_under_its_authors_name() {
     let site = Site::new();
     let gateway = site.start();
-    let revision = gateway.revision();
-    gateway
-        .writer
-        .clone()
-        .change(change("member-api", serde_json::json!({"percent": 20}), revision))
-        .await
-        .expect("changed");
+    set_to_twenty(&gateway).await;
     let line = site.read("data/flag-history.jsonl");
     crash(gateway).await;
 
@@ -161,9 +157,8 @@ async fn a_change_cut_off_by_a_crash_is_recorded_under_its_authors_name() {
 async fn a_change_that_is_in_the_history_is_not_recorded_again() {
     let site = Site::new();
     let gateway = site.start();
-    let (seen, copy) = (gateway.revision(), site.read("data/last-good.json"));
-    let revision = gateway.writer.clone().change(change("member-api", serde_json::json!({"percent": 20}), seen)).await;
-    let revision = revision.expect("changed").revision.0;
+    let copy = site.read("data/last-good.json");
+    let revision = set_to_twenty(&gateway).await;
     crash(gateway).await;
     site.write("data/last-good.json", &copy);
     let gateway = site.start();
@@ -176,13 +171,7 @@ async fn a_change_that_is_in_the_history_is_not_recorded_again() {
 async fn an_announced_change_that_was_not_made_is_forgotten() {
     let site = Site::new();
     let gateway = site.start();
-    let seen = gateway.revision();
-    gateway
-        .writer
-        .clone()
-        .change(change("member-api", serde_json::json!({"percent": 20}), seen))
-        .await
-        .expect("changed");
+    set_to_twenty(&gateway).await;
     let intent = site.read("data/flag-history.jsonl").replace(":20", ":30");
     crash(gateway).await;
     site.write("data/flag-change.json", intent.trim());

@@ -1,10 +1,19 @@
 //! All or nothing, and visible: what is refused keeps the whole last good revision, and says why.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
+use figway::clock::Timestamp;
+use figway::config::Overlay;
+use figway::reload::Options;
+use figway::snapshot::{Diagnostic, Severity};
+use figway::telemetry::Metrics;
 use figway::types::Revision;
 
-use crate::site::{BY_EVENT, MEMBER, REVIEWS, Site, until};
+use crate::site::{BY_EVENT, Gateway, MEMBER, REVIEWS, Site, until};
+use crate::small_loader::load;
 
 #[tokio::test]
 async fn one_bad_file_keeps_the_whole_last_good_revision() {
@@ -39,6 +48,37 @@ async fn a_mistake_taken_back_needs_no_new_revision() {
     site.write("flags/member.yaml", MEMBER);
     assert!(until(BY_EVENT, || gateway.handle.status().success).await);
     assert_eq!(gateway.revision(), revision);
+}
+
+/// A certificate or a flag may expire while nobody touches a file.
+#[tokio::test]
+async fn good_files_are_looked_at_again_after_a_day() {
+    static NOW: AtomicI64 = AtomicI64::new(1_795_291_200_000);
+    const DAY: i64 = 86_400_000;
+    let site = Site::new();
+    let (config, began) = (site.path("config/gateway.yaml"), NOW.load(Ordering::SeqCst));
+    let path = config.clone();
+    let loader = move |overlay: &Overlay| {
+        let mut loaded = load(&path, overlay);
+        let expired = NOW.load(Ordering::SeqCst) >= began + DAY;
+        if let Some(snapshot) = loaded.snapshot.as_mut().filter(|_| expired) {
+            let (file, message) = ("flags/member.yaml".into(), "it expired".into());
+            let severity = Severity::Warning;
+            snapshot.warnings.push(Diagnostic { severity, file, line: 1, column: 1, path: String::new(), message });
+        }
+        loaded
+    };
+    let mut options = Options::new(config, loader, Arc::new(Metrics::new()));
+    options.clock = || Timestamp(NOW.load(Ordering::SeqCst));
+    options.rescan = Duration::from_millis(20);
+    let gateway = Gateway::run(options, Arc::default()).expect("started");
+    let revision = gateway.revision();
+    NOW.fetch_add(DAY, Ordering::SeqCst);
+    assert!(until(BY_EVENT, || gateway.revision() == revision + 1).await, "{}", gateway.problems());
+    assert_eq!(gateway.handle.load().warnings.len(), 1);
+    NOW.fetch_add(DAY, Ordering::SeqCst);
+    gateway.trigger.reload_now().await;
+    assert_eq!(gateway.revision(), revision + 1, "what was said already is no news");
 }
 
 /// Cut at a document boundary it is good YAML with fewer flags.

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use figway::config::{Kept, Overlay};
-use figway::reload::{Change, Files, FlagWriter, Hints, Options, ReloadTrigger, Reloader, StartError};
+use figway::reload::{
+    ChangeError, Changed, Files, FlagWriter, Hints, Options, ReloadTrigger, Reloader, StartError, Wish,
+};
 use figway::snapshot::SnapshotHandle;
 use figway::telemetry::Metrics;
 use figway::types::Revision;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -127,7 +129,7 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    fn run(options: Options, loads: Arc<AtomicUsize>) -> Result<Self, StartError> {
+    pub(crate) fn run(options: Options, loads: Arc<AtomicUsize>) -> Result<Self, StartError> {
         let metrics = Arc::clone(&options.metrics);
         let (reloader, handle) = Reloader::start(options)?;
         let (writer, trigger) = (reloader.writer(), reloader.trigger());
@@ -163,6 +165,17 @@ impl Gateway {
         assert!(refused, "not refused for {what:?}: {}", self.problems());
     }
 
+    /// A change by alice, who saw the flag at this revision.
+    pub(crate) async fn change(&self, key: &str, changes: Value, seen: u64) -> Result<Changed, ChangeError> {
+        self.writer.clone().change(alice(key, seen), members(changes)).await
+    }
+
+    /// Bob takes the last change back.
+    pub(crate) async fn undo(&self, key: &str, seen: u64) -> Result<Changed, ChangeError> {
+        let wish = Wish { reason: "back".into(), actor: "bob".into(), ..alice(key, seen) };
+        self.writer.clone().undo(wish).await
+    }
+
     pub(crate) async fn stop(self) {
         drop(self.stop);
         self.task.await.expect("ended");
@@ -181,11 +194,15 @@ pub(crate) async fn until(within: Duration, holds: impl Fn() -> bool) -> bool {
     true
 }
 
-/// A wish of alice's.
-pub(crate) fn change(key: &str, changes: Value, seen: u64) -> Change {
-    let Value::Object(changes) = changes else { panic!("changes are an object") };
-    let (reason, actor) = ("a test".to_owned(), "alice".to_owned());
-    Change { key: key.into(), changes, reason, actor, if_match: Revision(seen) }
+/// What alice wants of a flag that she saw at this revision.
+pub(crate) fn alice(key: &str, seen: u64) -> Wish {
+    Wish { key: key.into(), reason: "a test".into(), actor: "alice".into(), if_match: Revision(seen) }
+}
+
+/// The members of a JSON object.
+pub(crate) fn members(object: Value) -> Map<String, Value> {
+    let Value::Object(members) = object else { panic!("{object} is no object") };
+    members
 }
 
 /// The temporary files that a writer would leave behind if it failed to clean up.

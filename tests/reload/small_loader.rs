@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest;
 use figway::auth::Authenticator;
 use figway::clock::Timestamp;
-use figway::config::{Loaded, Overlay, is_flag_file};
+use figway::config::{Loaded, Overlay, is_flag_file, sha256, state_dir_by_text};
 use figway::flags::{Flag, FlagSet, Kind, StickyBy, parse_percent};
 use figway::routing::RouteTable;
 use figway::snapshot::{
@@ -27,8 +26,8 @@ struct Reading<'a> {
 }
 
 pub(crate) fn load(config: &Path, overlay: &Overlay) -> Loaded {
-    let loaded =
-        Loaded { diagnostics: Vec::new(), snapshot: None, files: Vec::new(), flags_dir: None, state_dir: None };
+    let state_dir = state_dir_by_text(config);
+    let loaded = Loaded { diagnostics: Vec::new(), snapshot: None, files: Vec::new(), flags_dir: None, state_dir };
     let mut reading = Reading { overlay, loaded };
     if let Some(snapshot) = reading.snapshot(config)
         && reading.loaded.diagnostics.is_empty()
@@ -44,7 +43,7 @@ impl Reading<'_> {
         let beside = |key: &str| Some(config.parent()?.join(settings.get(key)?.as_str()?));
         let (flags_dir, state_dir) = (beside("flags")?, beside("state")?);
         self.loaded.flags_dir = Some(flags_dir.clone());
-        self.loaded.state_dir = Some(state_dir.clone());
+        self.loaded.state_dir = state_dir.clone();
         if let Some(extra) = beside("extra") {
             self.read(&extra)?;
         }
@@ -109,10 +108,6 @@ impl Reading<'_> {
         let found = Diagnostic { severity: Severity::Error, file, line: 3, column: 7, path: String::new(), message };
         self.loaded.diagnostics.push(found);
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    digest::digest(&digest::SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn flag(key: &str, definition: &Value, path: &Path) -> Result<Flag, String> {

@@ -5,7 +5,7 @@ use std::fs;
 use figway::reload::ChangeError;
 use serde_json::{Value, json};
 
-use crate::site::{BY_EVENT, Gateway, Site, change, until};
+use crate::site::{BY_EVENT, Gateway, Site, until};
 
 const CONFIG: &str = r#"
 server: {listen: ["127.0.0.1:8080"]}
@@ -50,8 +50,7 @@ fn site() -> Site {
 }
 
 async fn make(gateway: &Gateway, key: &str, changes: Value) -> Result<Value, ChangeError> {
-    let changed = gateway.writer.clone().change(change(key, changes, gateway.revision())).await;
-    changed.map(|changed| changed.flag)
+    gateway.change(key, changes, gateway.revision()).await.map(|changed| changed.flag)
 }
 
 #[tokio::test]
@@ -89,9 +88,7 @@ async fn the_order_of_a_splits_variants_is_a_change() {
     let revision = gateway.revision();
     site.write("flags/shop.yaml", &FLAGS.replace("plain: 50, bold: 50", "bold: 50, plain: 50"));
     assert!(until(BY_EVENT, || gateway.revision() > revision).await, "{}", gateway.problems());
-    let undone =
-        gateway.writer.clone().undo("checkout".into(), "x".into(), "bob".into(), gateway.handle.load().revision);
-    let undone = undone.await.expect("undone");
+    let undone = gateway.undo("checkout", gateway.revision()).await.expect("undone");
     assert_eq!(undone.flag["variants"].to_string(), r#"{"plain":50,"bold":50}"#);
 }
 

@@ -45,7 +45,7 @@ fn wrong_flags_and_variants_are_named() {
         ("3:43 routes[0].flag", "there is no flag \"apj\"; did you mean \"api\"?"),
         ("3:77 routes[0].backends.new", "there is no backend \"gnu\""),
         ("4:59 routes[1].backends", "may say \"off\", and no backend is named for it: add it"),
-        ("4:69 routes[1].backends.of", "has no variant \"of\"; did you mean \"off\"?"),
+        ("4:69 routes[1].backends.of", "has no variant \"of\"; it has off, on; did you mean \"off\"?"),
         ("5:43 routes[2].flag", "\"button\" needs `backends`, a backend for plain, bold"),
         ("6:43 routes[3].flag", "no flag \"nothing-like-it\"; add it to a flag file"),
     ]);
@@ -80,6 +80,33 @@ fn a_retired_migration_may_leave_legacy_out_unless_it_can_still_say_so() {
 }
 
 #[test]
+fn parameters_as_other_routers_write_them_are_worth_a_look() {
+    warnings(
+        "routes:\n  - {name: a, path: \"/a/:id\", auth: none, backend: monolith}\n  - {name: b, path: \"/*\", auth: none, backend: monolith}\n",
+        &[
+            (
+                "2:21 routes[0].path",
+                "\"/a/:id\" has \":id\", which means these very characters; a parameter is written {id}",
+            ),
+            ("3:21 routes[1].path", "is written {*rest}"),
+        ],
+    );
+}
+
+#[test]
+fn a_route_whose_flag_may_be_in_an_unreadable_file_is_not_blamed_for_it() {
+    let route = "  - {name: a, path: /a, auth: none, flag: gone, backends: {legacy: old, new: new}}\n";
+    let setup = with_routes(route);
+    setup.errors(&[("3:43 routes[0].flag", "there is no flag \"gone\"")]);
+    let setup = setup.file("flags/b.yaml", "gone: {kind: [\n");
+    setup.errors(&[("1:14", "is never closed")]);
+    let setup = setup.file("flags/b.yaml", "- gone\n");
+    setup.errors(&[("1:1", "is a list")]);
+    std::fs::remove_dir_all(setup.path().join("flags")).expect("removed");
+    setup.errors(&[("1:14 flags.dir", "the flags folder \"../flags\" can't be read")]);
+}
+
+#[test]
 fn a_route_that_names_a_broken_flag_is_not_blamed_for_it() {
     let route = "  - {name: a, path: /a, auth: none, flag: bad, backends: {legacy: old, new: new}}\n";
     with_routes(route)
@@ -99,6 +126,28 @@ fn routes_that_collide_name_each_other() {
         ("4:21 routes[1].path", "\"a\""),
         ("5:12 routes[2].name", "\"a\" is also the name of the route on line 3"),
         ("5:21 routes[2].path", "unbalanced braces"),
+    ]);
+}
+
+#[test]
+fn a_route_that_leads_nowhere_has_its_path_judged_all_the_same() {
+    with_routes(
+        "  - {name: a, path: \"/a/{id}\", auth: none, backend: old}
+  - {name: b, path: \"/a/{other}\", auth: none, backend: gone}
+  - {name: c, path: c, auth: none, flag: gone, backends: {legacy: old, new: new}}
+  - {path: \"/{*rest}/x\", methods: [GTE, GET], auth: never}
+",
+    )
+    .errors(&[
+        ("4:21 routes[1].path", "takes the same requests as route \"a\""),
+        ("4:56 routes[1].backend", "there is no backend \"gone\""),
+        ("5:21 routes[2].path", "does not start with a slash; write \"/c\""),
+        ("5:42 routes[2].flag", "there is no flag \"gone\""),
+        ("6:5 routes[3]", "key \"name\" is missing"),
+        ("6:5 routes[3]", "exactly one of \"backend\" and \"flag\""),
+        ("6:12 routes[3].path", "before its end"),
+        ("6:36 routes[3].methods[0]", "\"GTE\" is not one of"),
+        ("6:53 routes[3].auth", "\"never\" is not one of"),
     ]);
 }
 

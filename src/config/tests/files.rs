@@ -1,5 +1,6 @@
 //! Files: what can't be read, what is listed, what is kept from one load to the next.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use super::super::{Kept, Overlay, digest};
@@ -72,7 +73,7 @@ fn an_overlay_is_loaded_instead_of_the_disk() {
         Overlay { files: [(path.clone(), "a: {kind: switch, state: up}\n".to_owned())].into(), ..Overlay::default() };
     let loaded = load(&changed);
     assert!(loaded.snapshot.is_none() && loaded.diagnostics[0].message.contains("\"up\""));
-    assert_eq!(loaded.state_dir.as_deref(), Some(std::path::Path::new("/var/lib/figway")));
+    assert_eq!(loaded.state_dir, std::path::Path::new("/var/lib/figway"));
     let folders = loaded.flags_dir.into_iter().collect();
     let emptied = load(&Overlay { folders, ..Overlay::default() });
     assert_eq!(emptied.snapshot.map(|snapshot| snapshot.flags.flags.len()), Some(0));
@@ -137,6 +138,36 @@ fn certificates_are_built_from_what_was_read_and_kept() {
     setup.errors(&[("3:23 server.tls.certificates", "\"a.key\" contains no private key")]);
     std::fs::remove_file(setup.path().join("config/a.pem")).expect("remove");
     setup.errors(&[("3:31 server.tls.certificates[0].cert", "\"a.pem\" can't be read")]);
+}
+
+#[test]
+fn certificates_that_do_not_hold_for_long_are_worth_a_look() {
+    let text = "server:
+  listen: [\"127.0.0.1:0\"]
+  tls: {certificates: [{cert: a.pem, key: a.key}]}
+backends: {monolith: {endpoints: [\"a:1\"], tls: {ca: a.pem}}}
+";
+    let with = |from: (i32, u8, u8), until: (i32, u8, u8)| {
+        let mut params = rcgen::CertificateParams::new(vec!["shop.example".to_owned()]).expect("params");
+        params.not_before = rcgen::date_time_ymd(from.0, from.1, from.2);
+        params.not_after = rcgen::date_time_ymd(until.0, until.1, until.2);
+        let key = rcgen::KeyPair::generate().expect("key");
+        let chain = params.self_signed(&key).expect("certificate").pem();
+        let setup = Setup::new(text).file("config/a.pem", &chain).file("config/a.key", &key.serialize_pem());
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(setup.path().join("config/a.key"), private).expect("mode");
+        setup
+    };
+    // The loader believes that it is 2026-11-21.
+    let both =
+        |message| [("3:31 server.tls.certificates[0].cert", message), ("4:53 backends.monolith.tls.ca", message)];
+    with((2026, 1, 1), (2027, 1, 1)).warnings(&[]);
+    with((2026, 11, 19), (2026, 11, 25)).warnings(&[]);
+    with((2026, 1, 1), (9999, 12, 31)).warnings(&[]);
+    with((2026, 1, 1), (2026, 12, 1)).warnings(&both("\"a.pem\" expires at 2026-12-01T00:00:00Z; renew it"));
+    with((2026, 11, 17), (2026, 11, 22)).warnings(&both("\"a.pem\" expires at 2026-11-22T00:00:00Z"));
+    with((2026, 1, 1), (2026, 11, 20)).warnings(&both("\"a.pem\" expired at 2026-11-20T00:00:00Z, and is refused"));
+    with((2027, 1, 1), (2028, 1, 1)).warnings(&both("\"a.pem\" does not hold before 2027-01-01T00:00:00Z"));
 }
 
 #[test]

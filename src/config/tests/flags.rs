@@ -1,5 +1,6 @@
 //! Flag files: every kind of flag, and every kind of mistake in one.
 
+use super::super::flags::Broken;
 use super::super::report::Report;
 use super::Setup;
 use crate::flags::{Attribute, Flag, Kind, Stage, StickyBy};
@@ -7,11 +8,11 @@ use crate::snapshot::Diagnostic;
 
 fn read(file: &str, text: &str) -> Result<Vec<Flag>, Vec<Diagnostic>> {
     let mut report = Report::default();
-    let found = super::super::flags::read(&file.into(), text, &mut report);
+    let found = super::super::flags::read(&file.into(), text, &mut Broken::default(), &mut report);
     if report.has_errors() {
         return Err(report.finish());
     }
-    Ok(found.flags.iter().map(|found| Flag::clone(&found.flag)).collect())
+    Ok(found.iter().map(|found| Flag::clone(&found.flag)).collect())
 }
 
 fn flags(text: &str) -> Vec<Flag> {
@@ -121,6 +122,7 @@ fn values_of_flags_are_checked() {
     check(&migration("sticky_by: users"), &["1:48: a.sticky_by: \"users\" is nothing to stick to"]);
     check(&migration("killed: off"), &["1:45: a.killed: \"off\" is neither true nor false"]);
     check(&migration("salt: ''"), &["1:43: a.salt: \"\" is empty"]);
+    check("a: {kind: split, variants: [x, y]}\n", &["1:28: a.variants: \"[…]\" is a list"]);
     check("a: {kind: split, variants: {}}\n", &["1:28: a.variants: \"{}\" is too short"]);
     check("a: {kind: split, variants: {x: 0}}\n", &["1:28: a.variants: all weights are 0"]);
     check(

@@ -173,7 +173,7 @@ fn the_control_plane_is_not_opened_by_accident() {
     warnings("admin: {listen: \"0.0.0.0:9901\"}\n", &[("1:17 admin.listen", "can be reached from other machines")]);
     warnings("admin: {listen: \"0.0.0.0:9901\", anonymous: none}\n", &[]);
     warnings("admin: {listen: \"[::1]:9901\", anonymous: operate}\n", &[]);
-    errors("admin: {listen: 9901}\n", &[("1:17 admin.listen", "\"9901\" is a number where text is meant")]);
+    errors("admin: {listen: 9901}\n", &[("1:17 admin.listen", "\"9901\" is not an address to listen on")]);
     errors("admin: {listen: \"9901\"}\n", &[("1:17 admin.listen", "or off for no control plane")]);
     assert_eq!(Setup::new("admin: {listen: off}\n").snapshot().startup.admin_listen, None);
 }

@@ -109,13 +109,24 @@ fn keys_are_plain_names() {
 #[test]
 fn syntax_errors_name_the_place_the_text_and_the_mend() {
     check("a:\n\t- 1\n", &[(2, 2, "a tab indents this line; use spaces")]);
-    check("a: [1, 2\nb: 3\n", &[(2, 2, "not well-formed YAML")]);
-    check("a: [b]c\n", &[(1, 7, "not well-formed YAML")]);
+    check("a: [1, 2\nb: 3\n", &[(2, 2, "a bracket above may not be closed")]);
+    check("a: {b: 1]\n", &[(1, 4, "this `{` is closed by a `]`")]);
+    check("a: 1\n}\n", &[(2, 1, "was never opened")]);
+    check("server\n  listen: 1\n", &[(2, 9, "a line above lacks its colon")]);
+    check("a:\n  b: 1\n   c: 2\n", &[(3, 5, "indented unlike its neighbours")]);
+    check("a:\n  b: 1\n c: 2\n", &[(3, 2, "indented unlike the keys around it")]);
+    check("a: 1\nb\nc: 1\n", &[(2, 1, "a colon was expected")]);
+    check("a: - b\n", &[(1, 4, "begin it on a line of its own")]);
+    check("- a\nb: c\n", &[(2, 1, "don't mix")]);
+    check("a: @x\n", &[(1, 4, "can't begin with '@'")]);
+    check("a: 'it's'\n", &[(1, 8, "behind the closing quote")]);
+    check("a: \"\\q\"\n", &[(1, 4, "a backslash in double quotes")]);
+    check("a: [b]c\n", &[(1, 7, "behind a bracket's end")]);
     check("a: \"x\nb: 1\n", &[(2, 1, "never closed")]);
     check("a: \"x", &[(1, 4, "never closed")]);
     check("a: [x", &[(1, 4, "`[` is never closed")]);
     check("a: {b: ${NAME}}\n", &[(1, 9, "`${…}` in quotes")]);
-    check("a: b: c\n", &[(1, 5, "not well-formed YAML")]);
+    check("a: b: c\n", &[(1, 5, "a text with a colon lacks its quotes")]);
     check("a: 1\n---\nb: 2\n", &[(2, 1, "second document")]);
 }
 

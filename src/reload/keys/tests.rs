@@ -56,6 +56,26 @@ fn fetcher(kept: &Arc<Kept>, issuer: &Issuer) -> KeyFetcher {
     KeyFetcher::new(Arc::clone(kept), Arc::new(issuer.clone()), Arc::new(Metrics::new()))
 }
 
+/// A fetcher that has fetched once and goes on.
+struct Running {
+    store: Arc<KeyStore>,
+    issuer: Issuer,
+    task: tokio::task::JoinHandle<()>,
+}
+
+async fn running() -> Running {
+    let (kept, store) = kept();
+    let issuer = Issuer::answering(Ok(key_set("a")));
+    let fetcher = fetcher(&kept, &issuer);
+    fetcher.prefetch().await;
+    let (publisher, published) = watch::channel(Revision(1));
+    let task = tokio::spawn(async move {
+        fetcher.run(published, std::future::pending()).await;
+        drop(publisher);
+    });
+    Running { store, issuer, task }
+}
+
 /// Lets an hour pass at most until it holds; time is paused, so this takes no time.
 async fn eventually(holds: impl Fn() -> bool) {
     for _ in 0..36_000 {
@@ -86,12 +106,7 @@ async fn an_issuer_that_hangs_holds_the_start_up_for_five_seconds_only() {
 
 #[tokio::test(start_paused = true)]
 async fn keys_are_fetched_again_and_a_failure_keeps_the_old_ones() {
-    let (kept, store) = kept();
-    let issuer = Issuer::answering(Ok(key_set("a")));
-    let fetcher = fetcher(&kept, &issuer);
-    fetcher.prefetch().await;
-    let (_publisher, published) = watch::channel(Revision(1));
-    let task = tokio::spawn(fetcher.run(published, std::future::pending()));
+    let Running { store, issuer, task } = running().await;
     eventually(|| issuer.fetches() >= 3).await;
     for bad in [Err("connection refused".to_owned()), Ok("<html>".to_owned())] {
         issuer.answer(bad);
@@ -106,12 +121,7 @@ async fn keys_are_fetched_again_and_a_failure_keeps_the_old_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unknown_key_hurries_the_next_fetch() {
-    let (kept, store) = kept();
-    let issuer = Issuer::answering(Ok(key_set("a")));
-    let fetcher = fetcher(&kept, &issuer);
-    fetcher.prefetch().await;
-    let (_publisher, published) = watch::channel(Revision(1));
-    let task = tokio::spawn(fetcher.run(published, std::future::pending()));
+    let Running { store, issuer, task } = running().await;
     issuer.answer(Ok(key_set("b")));
     let start = tokio::time::Instant::now();
     assert!(store.refetch(Some("b")).await, "the issuer rotated its keys");
