@@ -2,25 +2,42 @@
 
 use serde_json::{Map, Value, json};
 
-use super::state::FlagChanges;
+use super::AdminState;
 use crate::clock::Timestamp;
 use crate::flags::{Debt, Flag, Kind};
 use crate::reload::HistoryEntry;
 use crate::snapshot::{Route, Snapshot, Target};
+use crate::telemetry::Activity;
+
+/// Members of a flag's document that are not part of its definition.
+pub const FLAG_SURROUNDINGS: &[&str] = &[
+    "key",
+    "file",
+    "revision",
+    "stale",
+    "routes",
+    "last_changed",
+    "last_evaluated",
+    "requests_per_second",
+    "expired",
+    "notes",
+];
 
 /// One flag of a snapshot with its surroundings.
 pub(super) struct FlagView<'a> {
     pub(super) flag: &'a Flag,
     pub(super) snapshot: &'a Snapshot,
     pub(super) last: Option<HistoryEntry>,
+    activity: Activity,
 }
 
 impl<'a> FlagView<'a> {
-    pub(super) fn new(flag: &'a Flag, snapshot: &'a Snapshot, changes: &dyn FlagChanges) -> Self {
-        Self { flag, snapshot, last: changes.last_change(&flag.key) }
+    pub(super) fn new(flag: &'a Flag, snapshot: &'a Snapshot, state: &AdminState) -> Self {
+        let (last, activity) = (state.changes.last_change(&flag.key), state.activity.of(flag.key.as_str()));
+        Self { flag, snapshot, last, activity }
     }
 
-    /// The definition, then `key`, `file`, `revision`, `routes`, `last_changed`, `expired` and `notes`.
+    /// The definition and its surroundings.
     pub(super) fn json(&self, now: Timestamp) -> Value {
         let mut object = Map::new();
         object.insert("key".into(), json!(self.flag.key));
@@ -32,6 +49,8 @@ impl<'a> FlagView<'a> {
         object.insert("stale".into(), json!(self.snapshot.flags.stale));
         object.insert("routes".into(), self.routes().map(|route| route_json(self.flag, route)).collect());
         object.insert("last_changed".into(), self.last_changed());
+        object.insert("last_evaluated".into(), json!(self.last_evaluated()));
+        object.insert("requests_per_second".into(), self.requests_per_second());
         object.insert("expired".into(), json!(self.expired(now)));
         object.insert("notes".into(), json!(self.notes(now)));
         Value::Object(object)
@@ -47,7 +66,21 @@ impl<'a> FlagView<'a> {
             .filter(move |route| matches!(&route.target, Target::Flagged { flag, .. } if flag.key == *key))
     }
 
-    /// Who changed it last, when and why; null if nobody did through the gateway.
+    /// When it was last asked, as RFC 3339; `None`: not since the process started.
+    pub(super) fn last_evaluated(&self) -> Option<String> {
+        self.activity.last_evaluated.map(Timestamp::rfc3339)
+    }
+
+    /// By variant; null while too little is known.
+    fn requests_per_second(&self) -> Value {
+        if self.activity.per_second.is_empty() {
+            return Value::Null;
+        }
+        let rounded = |rate: f64| (rate * 100.0).round() / 100.0;
+        self.activity.per_second.iter().map(|(variant, rate)| (variant.clone(), json!(rounded(*rate)))).collect()
+    }
+
+    /// Who changed it last, when and why; null if no change is recorded.
     pub(super) fn last_changed(&self) -> Value {
         self.last.as_ref().map_or(Value::Null, |entry| {
             json!({

@@ -42,7 +42,7 @@ pub(super) async fn list(State(state): State<AdminState>, uri: Uri) -> Result<Re
     request::query(&uri, &[])?;
     let (snapshot, now) = (state.handle.load(), Timestamp::now());
     let flags: Vec<Value> =
-        (snapshot.flags.flags.values()).map(|flag| FlagView::new(flag, &snapshot, &*state.changes).json(now)).collect();
+        (snapshot.flags.flags.values()).map(|flag| FlagView::new(flag, &snapshot, &state).json(now)).collect();
     let document = json!({ "revision": snapshot.revision, "stale": snapshot.flags.stale, "flags": flags });
     Ok(answer::tagged_json(snapshot.revision, &document))
 }
@@ -102,7 +102,7 @@ pub(super) async fn history(
 fn current(state: &AdminState, key: &FlagKey) -> Result<Response, Refusal> {
     let snapshot = state.handle.load();
     let flag = snapshot.flags.flags.get(key).ok_or_else(|| no_such_flag(key))?;
-    let view = FlagView::new(flag, &snapshot, &*state.changes).json(Timestamp::now());
+    let view = FlagView::new(flag, &snapshot, state).json(Timestamp::now());
     Ok(answer::tagged_json(snapshot.revision, &view))
 }
 

@@ -17,7 +17,7 @@ pub(super) async fn list(State(state): State<AdminState>, uri: Uri) -> Result<Re
     request::query(&uri, &[])?;
     let (snapshot, now) = (state.handle.load(), Timestamp::now());
     let migrations: Vec<Value> = (snapshot.flags.flags.values())
-        .filter_map(|flag| migration(&FlagView::new(flag, &snapshot, &*state.changes), &*state.changes, now))
+        .filter_map(|flag| migration(&FlagView::new(flag, &snapshot, &state), &*state.changes, now))
         .collect();
     let document = json!({ "revision": snapshot.revision, "migrations": migrations });
     Ok(answer::tagged_json(snapshot.revision, &document))
@@ -41,6 +41,7 @@ fn migration(view: &FlagView<'_>, changes: &dyn FlagChanges, now: Timestamp) -> 
         "age_seconds": since.map(|since| now.since(since).as_secs()),
         "stage_since": stage_since.map(Timestamp::rfc3339),
         "last_changed": view.last_changed(),
+        "last_evaluated": view.last_evaluated(),
         "notes": view.notes(now),
     }))
 }

@@ -27,6 +27,7 @@ mod state;
 mod status_page;
 
 pub use access::Ends;
+pub use flag_view::FLAG_SURROUNDINGS;
 pub use health::Readiness;
 pub use openapi::DOCUMENT as OPENAPI;
 pub use router::{operations, router};

@@ -33,7 +33,7 @@ pub(super) async fn one(
         let mistake = Mistake { code: Code::NotFound, error: "FLAG_NOT_FOUND", details: format!("no flag {key:?}") };
         return Ok(mistake.answer(Some(&key)));
     };
-    Ok(match evaluate(flag, &context, snapshot.flags.stale) {
+    Ok(match evaluate(&state, flag, &context, snapshot.flags.stale) {
         Ok(document) => answer::json(&document),
         Err(mistake) => mistake.answer(Some(&key)),
     })
@@ -48,7 +48,8 @@ pub(super) async fn all(State(state): State<AdminState>, request: Request) -> Re
     let snapshot = state.handle.load();
     let flags: Vec<Value> = (snapshot.flags.flags.values())
         .map(|flag| {
-            evaluate(flag, &context, snapshot.flags.stale).unwrap_or_else(|m| m.document(Some(flag.key.as_str())))
+            let evaluated = evaluate(&state, flag, &context, snapshot.flags.stale);
+            evaluated.unwrap_or_else(|mistake| mistake.document(Some(flag.key.as_str())))
         })
         .collect();
     let document = json!({ "flags": flags });
@@ -107,13 +108,14 @@ async fn read_context(request: Request, limits: &Limits) -> Result<Result<Attrib
     })
 }
 
-fn evaluate(flag: &Flag, context: &Attributes, stale: bool) -> Result<Value, Mistake> {
+fn evaluate(state: &AdminState, flag: &Flag, context: &Attributes, stale: bool) -> Result<Value, Mistake> {
     if flag.sticky_by == StickyBy::Ip && context.ip.is_none() {
         let details = "the flag sticks to the client's address; put it into the context as \"ip\"".into();
         return Err(Mistake { code: Code::InvalidRequest, error: "TARGETING_KEY_MISSING", details });
     }
     let decision = flag.evaluate(context, stale);
-    let variant = flag.variants().get(decision.variant).cloned();
+    let variant = &flag.variants()[decision.variant];
+    state.activity.asked_remotely(flag.key.as_str(), variant.as_str());
     let value = match flag.kind {
         Kind::Switch { .. } => json!(decision.variant == 1),
         Kind::Migration { .. } | Kind::Split { .. } => json!(variant),

@@ -10,6 +10,7 @@ use super::Readiness;
 use crate::problem::Problem;
 use crate::reload::{ChangeError, Changed, FlagWriter, HistoryEntry, Wish};
 use crate::snapshot::SnapshotHandle;
+use crate::telemetry::FlagActivity;
 use crate::types::FlagKey;
 
 /// A boxed future, so that traits with asynchronous methods stay usable as objects.
@@ -31,6 +32,8 @@ pub struct AdminState {
     pub payments: Option<Arc<dyn PaymentRecords>>,
     /// What `/metrics` answers.
     pub metrics: Metrics,
+    /// Which flags are asked, and how often.
+    pub activity: Arc<FlagActivity>,
     /// Whether traffic may come.
     pub readiness: Arc<Readiness>,
     /// What a caller may measure and take.

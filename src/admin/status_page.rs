@@ -120,10 +120,9 @@ fn flags(state: &AdminState, snapshot: &Snapshot, now: Timestamp) -> String {
     if snapshot.flags.flags.is_empty() {
         return "<h2>Flags</h2>\n<p class=\"dim\">There are none.</p>\n".into();
     }
-    let rows: Vec<Vec<String>> = (snapshot.flags.flags.values())
-        .map(|flag| flag_row(&FlagView::new(flag, snapshot, &*state.changes), now))
-        .collect();
-    let columns = ["Flag", "Kind", "Says", "Owner", "Expires", "Last changed", "Reason", "Notes"];
+    let rows: Vec<Vec<String>> =
+        (snapshot.flags.flags.values()).map(|flag| flag_row(&FlagView::new(flag, snapshot, state), now)).collect();
+    let columns = ["Flag", "Kind", "Says", "Owner", "Expires", "Last evaluated", "Last changed", "Reason", "Notes"];
     format!("<h2>Flags</h2>\n{}", table("Flags", &columns, &rows))
 }
 
@@ -151,6 +150,10 @@ fn flag_row(view: &FlagView<'_>, now: Timestamp) -> Vec<String> {
         }
         None => ("<span class=\"dim\">no change recorded</span>".into(), String::new()),
     };
+    let evaluated = match view.last_evaluated() {
+        Some(moment) => Text(moment).to_string(),
+        None => "<span class=\"dim\">not since the start</span>".into(),
+    };
     let expires = whole(flag.expires.as_deref().unwrap_or("never"));
     let expires = if view.expired(now) { format!("<span class=\"bad\">{expires}, over</span>") } else { expires };
     let key = format!("<span class=\"mono\">{}</span>", Text(&flag.key));
@@ -160,7 +163,7 @@ fn flag_row(view: &FlagView<'_>, now: Timestamp) -> Vec<String> {
     };
     let owner = whole(flag.owner.as_deref().unwrap_or("nobody"));
     let notes = Text(view.notes(now).join("; ")).to_string();
-    vec![key, flag.kind.as_str().into(), format!("{says}{rules}"), owner, expires, changed, reason, notes]
+    vec![key, flag.kind.as_str().into(), format!("{says}{rules}"), owner, expires, evaluated, changed, reason, notes]
 }
 
 /// Names and days are read as one word.

@@ -191,7 +191,7 @@ pub(crate) enum FlagsCommand {
         /// Key of the flag
         key: String,
         /// At most so many changes
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=100))]
         limit: u16,
         #[command(flatten)]
         gateway: GatewayArgs,

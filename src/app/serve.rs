@@ -16,11 +16,13 @@ use super::cli::ServeArgs;
 use super::explainer::Published;
 use super::payments::Payments;
 use crate::admin::{self, AdminState, Limits, Readiness};
+use crate::clock::Timestamp;
 use crate::config::Kept;
 use crate::proxy::{self, DataPlane};
 use crate::reload::{self, Files, KeyFetcher, ReloadTrigger, Reloader};
 use crate::snapshot::{AccessLog, Snapshot, SnapshotHandle};
-use crate::telemetry::{AccessLogWriter, Destination, Metrics};
+use crate::telemetry::{AccessLogWriter, Destination, FlagActivity, Metrics};
+use crate::types::Revision;
 
 /// Threads of the control plane's runtime: it serves people, reloads and payments, not the traffic.
 const CONTROL_THREADS: usize = 2;
@@ -60,9 +62,7 @@ pub(crate) struct Gateway {
     trigger: ReloadTrigger,
     readiness: Arc<Readiness>,
     access_log: AccessLogWriter,
-    /// Told when the control plane is to end.
-    ending: watch::Sender<bool>,
-    control: Vec<JoinHandle<()>>,
+    control: Control,
 }
 
 impl Gateway {
@@ -76,62 +76,47 @@ impl Gateway {
         let snapshot = handle.load();
         let access_log = AccessLogWriter::start(destination(&snapshot), &metrics)?;
         let payments = Payments::open(&snapshot, &metrics).await;
-        let (ending, ended) = watch::channel(false);
-        let mut control = Vec::new();
-
-        let readiness = Arc::new(Readiness::new());
-        let fetcher = KeyFetcher::new(Arc::clone(&kept), super::key_fetch::fetcher(), Arc::clone(&metrics));
-        let (published, ready) = (reloader.published(), Arc::clone(&readiness));
-        let until = ended.clone();
-        control.push(tokio::spawn(async move {
-            fetcher.prefetch().await;
-            ready.keys_are_prefetched();
-            fetcher.run(published, told(until)).await;
-        }));
-
         // Taken before clients are served, answered after: whoever hears "ready" can be served.
         let admin_listener = match snapshot.startup.admin_listen {
             Some(address) => Some(listen_for_people(address).await?),
             None => None,
         };
-        let rendered = Arc::clone(&metrics);
+        let admin_address = admin_listener.as_ref().map(TcpListener::local_addr).transpose()?;
         let data_plane = DataPlane::start(proxy::Options {
             listen: snapshot.startup.listen.clone(),
             threads: snapshot.startup.threads,
             descriptors: super::descriptors::available(),
             handle: Arc::clone(&handle),
-            metrics,
+            metrics: Arc::clone(&metrics),
             access_log: access_log.clone(),
             payments: payments.distributor(),
             control: tokio::runtime::Handle::current(),
         })
         .context("server.listen")?;
-        let admin_address = admin_listener.as_ref().map(TcpListener::local_addr).transpose()?;
+
+        let readiness = Arc::new(Readiness::new());
+        let activity = Arc::new(FlagActivity::new(Arc::clone(&metrics)));
+        let trigger = reloader.trigger();
+        let mut control = Control::default();
+        let fetcher = KeyFetcher::new(kept, super::key_fetch::fetcher(), Arc::clone(&metrics));
+        control.run(fetch_keys(fetcher, reloader.published(), Arc::clone(&readiness), control.ended()));
+        control.run_until_ended(follow_flags(Arc::clone(&activity)));
+        control.run_until_ended(follow_access_log(reloader.published(), Arc::clone(&handle), access_log.clone()));
         if let Some(listener) = admin_listener {
             let state = AdminState {
                 handle: Arc::clone(&handle),
                 changes: reloader.writer(),
                 explainer: Arc::new(Published(Arc::clone(&handle))),
                 payments: payments.records(),
-                metrics: Arc::new(move || rendered.render()),
+                metrics: Arc::new(move || metrics.render()),
+                activity,
                 readiness: Arc::clone(&readiness),
                 limits: Limits::default(),
             };
-            control.push(tokio::spawn(admin::serve(listener, state, told(ended.clone()))));
+            control.run(admin::serve(listener, state, control.ended()));
         }
-
-        let trigger = reloader.trigger();
-        let follow = follow_access_log(reloader.published(), Arc::clone(&handle), access_log.clone());
-        let until = ended.clone();
-        // The sender of publications lives as long as anybody can ask for a reload, so its end can't be waited for.
-        control.push(tokio::spawn(async move {
-            tokio::select! {
-                () = follow => {}
-                () = told(until) => {}
-            }
-        }));
-        control.push(tokio::spawn(reloader.run(told(ended))));
-        Ok(Self { data_plane, admin_address, payments, handle, trigger, readiness, access_log, ending, control })
+        control.run(reloader.run(control.ended()));
+        Ok(Self { data_plane, admin_address, payments, handle, trigger, readiness, access_log, control })
     }
 
     /// Where clients are served.
@@ -194,12 +179,50 @@ impl Gateway {
         }
         let _ = tokio::task::spawn_blocking(|| self.data_plane.stop()).await;
         self.payments.end(timeout.saturating_sub(begun.elapsed()).max(LAST_PAYMENTS)).await;
-        self.ending.send_replace(true);
-        for task in self.control {
-            let _ = task.await;
-        }
+        self.control.end().await;
         self.access_log.flush();
         tracing::info!("ended");
+    }
+}
+
+/// The control plane's tasks, which end together.
+#[derive(Default)]
+struct Control {
+    ending: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Control {
+    /// Ready once the end has begun.
+    fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut ending = self.ending.subscribe();
+        async move {
+            // An error means that nobody can say it any more, which is an end too.
+            let _ = ending.wait_for(|ending| *ending).await;
+        }
+    }
+
+    /// Runs a task that ends by itself once the end has begun.
+    fn run(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.push(tokio::spawn(task));
+    }
+
+    /// Runs a task that has no end of its own.
+    fn run_until_ended(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        let ended = self.ended();
+        self.run(async move {
+            tokio::select! {
+                () = task => {}
+                () = ended => {}
+            }
+        });
+    }
+
+    async fn end(self) {
+        self.ending.send_replace(true);
+        for task in self.tasks {
+            let _ = task.await;
+        }
     }
 }
 
@@ -208,9 +231,25 @@ async fn listen_for_people(address: SocketAddr) -> anyhow::Result<TcpListener> {
     listener.with_context(|| format!("admin.listen: can't listen on {address}"))
 }
 
-/// Ready once the watched value says so, or nobody can say it any more.
-async fn told(mut ending: watch::Receiver<bool>) {
-    let _ = ending.wait_for(|ending| *ending).await;
+/// Fetches all keys once, which is when traffic may come, and then keeps them fresh.
+async fn fetch_keys(
+    fetcher: KeyFetcher,
+    published: watch::Receiver<Revision>,
+    readiness: Arc<Readiness>,
+    ended: impl Future<Output = ()> + Send,
+) {
+    fetcher.prefetch().await;
+    readiness.keys_are_prefetched();
+    fetcher.run(published, ended).await;
+}
+
+/// Looks at what flags are asked, again and again.
+async fn follow_flags(activity: Arc<FlagActivity>) {
+    let mut looks = tokio::time::interval(FlagActivity::EVERY);
+    loop {
+        looks.tick().await;
+        activity.look(Timestamp::now());
+    }
 }
 
 fn destination(snapshot: &Snapshot) -> Destination {
@@ -223,7 +262,7 @@ fn destination(snapshot: &Snapshot) -> Destination {
 
 /// Opens the access log anew when a publication names another place.
 async fn follow_access_log(
-    mut published: watch::Receiver<crate::types::Revision>,
+    mut published: watch::Receiver<Revision>,
     handle: Arc<SnapshotHandle>,
     log: AccessLogWriter,
 ) {

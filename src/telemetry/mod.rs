@@ -1,11 +1,13 @@
 //! What the gateway tells about itself: metrics, the access log, and request ids. Anyone may use it.
 
 mod access_log;
+mod flag_activity;
 mod ids;
 mod metrics;
 mod series;
 
 pub use access_log::{AccessLine, AccessLogWriter, Destination, LineBuffer};
+pub use flag_activity::{Activity, FlagActivity};
 pub use ids::{IdSource, RequestId, is_traceparent};
 pub use metrics::{CountGauge, FlagCount, Metrics};
 pub use series::{FlagSeries, RouteSeries, UpstreamError, UpstreamSeries};

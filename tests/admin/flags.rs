@@ -1,5 +1,6 @@
 //! Flags over HTTP: reading, conditional changes, and each way in which a change is refused.
 
+use figway::admin::FLAG_SURROUNDINGS;
 use figway::clock::Timestamp;
 use figway::reload::{ChangeError, HistoryEntry};
 use figway::types::Revision;
@@ -31,6 +32,39 @@ async fn a_flag_is_shown_with_its_revision_and_surroundings() {
     assert_eq!(flag["expired"], true);
     assert_eq!(flag["last_changed"], json!(null));
     gateway.get("/admin/v1/flags/other").await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_flags_document_is_its_definition_and_the_known_surroundings() {
+    let gateway = Gateway::start().await;
+    let document = gateway.get(FLAG).await.json();
+    let definition = gateway.handle.load().flags.flags["member-api"].to_json();
+    let mut expected: Vec<&str> = definition.as_object().expect("an object").keys().map(String::as_str).collect();
+    expected.extend(FLAG_SURROUNDINGS);
+    let mut found: Vec<&str> = document.as_object().expect("an object").keys().map(String::as_str).collect();
+    expected.sort_unstable();
+    found.sort_unstable();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn a_flag_shows_how_often_it_is_asked_and_when_it_was_last() {
+    let gateway = Gateway::start().await;
+    let document = gateway.get(FLAG).await.json();
+    assert_eq!((&document["last_evaluated"], &document["requests_per_second"]), (&json!(null), &json!(null)));
+    let start = Timestamp(1_795_291_200_000);
+    let series = gateway.metrics.flag("member-api", "new");
+    gateway.activity.look(start);
+    (0..25).for_each(|_| series.evaluated());
+    gateway.activity.look(start.plus(std::time::Duration::from_secs(10)));
+    let document = gateway.get(FLAG).await.json();
+    assert_eq!(document["last_evaluated"], "2026-11-21T20:00:10.000Z");
+    assert_eq!(document["requests_per_second"], json!({"new": 2.5}));
+    assert_eq!(
+        gateway.get("/admin/v1/migrations").await.json()["migrations"][0]["last_evaluated"],
+        document["last_evaluated"]
+    );
+    assert!(gateway.get("/").await.body.contains("<td>2026-11-21T20:00:10.000Z</td>"));
 }
 
 #[tokio::test]
@@ -152,7 +186,9 @@ async fn history_is_newest_first_and_bounded() {
     assert_eq!((&history["total"], history["entries"].as_array().map(Vec::len)), (&json!(2), Some(1)));
     assert_eq!(history["entries"][0]["reason"], "slower");
     assert_eq!(history["entries"][0]["at"], "1970-01-01T00:00:00.000Z");
-    gateway.get(&format!("{FLAG}/history?limit=0")).await.problem(400, "invalid-request");
+    for beyond in [0, 101] {
+        gateway.get(&format!("{FLAG}/history?limit={beyond}")).await.problem(400, "invalid-request");
+    }
     gateway.get("/admin/v1/flags/other/history").await.problem(404, "not-found");
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use figway::admin::{AdminState, Limits, Readiness, serve};
 use figway::clock::Timestamp;
 use figway::snapshot::{AnonymousAccess, ReloadStatus, SnapshotHandle};
+use figway::telemetry::{FlagActivity, Metrics};
 use figway::types::Revision;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,6 +24,9 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) handle: Arc<SnapshotHandle>,
     pub(crate) changes: Arc<Changes>,
+    /// What `activity` looks at.
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) activity: Arc<FlagActivity>,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) stop: Option<oneshot::Sender<()>>,
     pub(crate) server: JoinHandle<()>,
@@ -54,6 +58,8 @@ impl Gateway {
         let handle = Arc::new(SnapshotHandle::new(first, status));
         let changes =
             Arc::new(Changes { handle: Arc::clone(&handle), made: Mutex::default(), failure: Mutex::default() });
+        let metrics = Arc::new(Metrics::new());
+        let activity = Arc::new(FlagActivity::new(Arc::clone(&metrics)));
         let readiness = Arc::new(Readiness::new());
         readiness.keys_are_prefetched();
         let state = AdminState {
@@ -62,6 +68,7 @@ impl Gateway {
             explainer: Arc::new(Echo),
             payments: Some(Arc::new(OnePayment)),
             metrics: Arc::new(|| "figway_requests_total 1\n".into()),
+            activity: Arc::clone(&activity),
             readiness: Arc::clone(&readiness),
             limits,
         };
@@ -71,7 +78,7 @@ impl Gateway {
         let server = tokio::spawn(serve(listener, state, async {
             drop(stopped.await);
         }));
-        Self { address, handle, changes, readiness, stop: Some(stop), server }
+        Self { address, handle, changes, metrics, activity, readiness, stop: Some(stop), server }
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {

@@ -26,6 +26,19 @@ async fn a_flag_is_evaluated_for_its_context() {
     assert_eq!((&switch["value"], &switch["variant"]), (&json!(false), &json!("off")));
     let split = evaluate(&gateway, "checkout-button", r#"{"context": {"targetingKey": "u1"}}"#).await.json();
     assert_eq!(split["reason"], "SPLIT");
+    let counts = gateway.metrics.flag_counts();
+    let counts: Vec<_> = counts.iter().map(|one| (one.flag.as_str(), one.variant.as_str(), one.remote)).collect();
+    let bold_or_plain = split["variant"].as_str().expect("a variant");
+    assert_eq!(
+        counts,
+        [
+            ("checkout-button", bold_or_plain, 1),
+            ("member-api", "legacy", 1),
+            ("member-api", "new", 1),
+            ("reviews-offline", "off", 1),
+        ],
+        "a flag that is asked for is not dead"
+    );
 }
 
 #[tokio::test]

@@ -30,11 +30,11 @@ pub(super) fn winner(key: &str, document: &Value) -> String {
 
 /// All flags.
 pub(super) fn list_table(document: &Value) -> String {
-    let mut table = Table::new(&["FLAG", "KIND", "SAYS", "RULES", "OWNER", "EXPIRES", "LAST CHANGED", "REASON"]);
+    let columns =
+        ["FLAG", "KIND", "SAYS", "RULES", "OWNER", "EXPIRES", "LAST EVALUATED", "LAST CHANGED", "BY", "REASON"];
+    let mut table = Table::new(&columns);
     for flag in document["flags"].as_array().into_iter().flatten() {
         let last = &flag["last_changed"];
-        let changed =
-            if last.is_null() { String::new() } else { format!("{} {}", cell(&last["at"]), cell(&last["actor"])) };
         table.row(vec![
             cell(&flag["key"]),
             cell(&flag["kind"]),
@@ -42,7 +42,9 @@ pub(super) fn list_table(document: &Value) -> String {
             flag["rules"].as_array().map_or(0, Vec::len).to_string(),
             cell(&flag["owner"]),
             cell(&flag["expires"]),
-            changed,
+            cell(&flag["last_evaluated"]),
+            cell(&last["at"]),
+            cell(&last["actor"]),
             cell(&last["reason"]),
         ]);
     }
@@ -73,7 +75,7 @@ pub(super) fn history_table(document: &Value) -> String {
             cell(&entry["reason"]),
         ]);
     }
-    table.render("Nobody has changed it through the gateway.")
+    table.render("No change of it is recorded.")
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::flag_tables::{done, history_table, list_table, winner};
+use super::moved::moved;
 use super::raise::{changed, definition, raised};
 use crate::app::admin_client::{AdminClient, Answer, CallError, block_on, encode};
 use crate::app::cli::{FlagsCommand, GatewayArgs, Output, RaisingArgs, SetArgs};
@@ -65,8 +66,7 @@ async fn change(
 ) -> anyhow::Result<ExitCode> {
     let client = AdminClient::new(gateway)?;
     let now = client.get(&path(key, "")).await?;
-    let before = definition(&now.document);
-    ask_before(key, &now.document, &raised(&before, &changed(&before, &changes)), raising)?;
+    ask_before(key, &now.document, &changed(&definition(&now.document), &changes), raising)?;
     let body = json!({ "changes": changes, "reason": reason });
     let seen = seen(raising, &now)?;
     let outcome = client.send(Method::PATCH, &path(key, ""), Some(seen), &body).await;
@@ -101,8 +101,8 @@ async fn undo(
     let client = AdminClient::new(gateway)?;
     let now = client.get(&path(key, "")).await?;
     let history = client.get(&path(key, "/history?limit=1")).await?.document;
-    let Some(last) = history["entries"].get(0) else { bail!("{key} was never changed through the gateway") };
-    ask_before(key, &now.document, &raised(&definition(&now.document), &last["before"]), raising)?;
+    let Some(last) = history["entries"].get(0) else { bail!("no change of {key} is recorded") };
+    ask_before(key, &now.document, &last["before"], raising)?;
     let reason = reason.unwrap_or_else(|| format!("undo of {}: {}", cell(&last["revision"]), cell(&last["reason"])));
     let (body, seen) = (json!({ "reason": reason }), seen(raising, &now)?);
     let outcome = client.send(Method::POST, &path(key, "/undo"), Some(seen), &body).await;
@@ -121,12 +121,14 @@ fn seen(raising: RaisingArgs, now: &Answer) -> anyhow::Result<u64> {
     raising.if_match.map_or_else(|| revision(now), Ok)
 }
 
-/// Lets the change pass if nothing rises, or somebody said yes.
-fn ask_before(key: &str, flag: &Value, raised: &[String], raising: RaisingArgs) -> anyhow::Result<()> {
+/// Lets the change from a flag's document to another definition pass if nothing rises, or somebody said yes.
+fn ask_before(key: &str, flag: &Value, after: &Value, raising: RaisingArgs) -> anyhow::Result<()> {
+    let raised = raised(&definition(flag), after);
     if raised.is_empty() || raising.yes {
         return Ok(());
     }
-    let what = printable(&format!("{key} would send more traffic to something new: {}.", raised.join(", ")));
+    let (raised, moved) = (raised.join(", "), moved(flag, after));
+    let what = printable(&format!("{key} would send more traffic to something new: {raised} ({moved})."));
     if !io::stdin().is_terminal() {
         bail!("{what} Nothing was changed, because there is no terminal to ask at; repeat it with --yes");
     }

@@ -7,6 +7,7 @@ mod flag_tables;
 pub(super) mod flags;
 pub(super) mod health;
 pub(super) mod migrations;
+mod moved;
 pub(super) mod payments;
 mod raise;
 pub(super) mod schema;

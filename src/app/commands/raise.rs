@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::admin::FLAG_SURROUNDINGS;
+
 /// Keys that say who and what for, and move nobody.
 const WORDS: &[&str] = &["description", "owner", "expires"];
 
@@ -44,9 +46,8 @@ pub(super) fn changed(before: &Value, changes: &Map<String, Value>) -> Value {
 
 /// The definition within a flag's document: the rest describes its surroundings.
 pub(super) fn definition(document: &Value) -> Value {
-    const SURROUNDINGS: &[&str] = &["key", "file", "revision", "stale", "routes", "last_changed", "expired", "notes"];
     let members = document.as_object().cloned().unwrap_or_default();
-    Value::Object(members.into_iter().filter(|(name, _)| !SURROUNDINGS.contains(&name.as_str())).collect())
+    Value::Object(members.into_iter().filter(|(name, _)| !FLAG_SURROUNDINGS.contains(&name.as_str())).collect())
 }
 
 /// Every difference of two definitions, e.g. `percent 10 → 25`.
