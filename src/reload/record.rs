@@ -1,10 +1,13 @@
 //! Everything about publications that outlives the process: revisions, the history of flags, the last good copy.
 //!
 //! Invariants: a revision is never given twice, also across restarts; every change of a flag that was
-//! served is in the history, whoever made it and even if the process died in the middle of it.
+//! served is in the history, whoever made it and even if the process died in the middle of it. Both would be
+//! lost with two processes on one folder, so the folder is locked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -24,6 +27,7 @@ pub(super) const BY_HAND: &str = "file";
 const HISTORY: &str = "flag-history.jsonl";
 const LAST_GOOD: &str = "last-good.json";
 const INTENT: &str = "flag-change.json";
+const LOCK: &str = "lock";
 
 /// Definitions by key.
 type Definitions = BTreeMap<FlagKey, Value>;
@@ -38,12 +42,15 @@ pub(super) struct Record {
     known: Option<Definitions>,
     /// A change that was about to be written; it is recorded under its author's name if it took effect.
     intent: Option<HistoryEntry>,
+    /// Held while this lives; the system lets go of it even when the process is killed.
+    _lock: File,
 }
 
 impl Record {
     /// Opens or creates the state folder.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         durable::private_folder(folder)?;
+        let lock = lock(&folder.join(LOCK))?;
         let log = HistoryLog::open(&folder.join(HISTORY))?;
         let last_good = LastGood::read(&folder.join(LAST_GOOD)).unwrap_or_else(|error| {
             tracing::warn!(file = %folder.join(LAST_GOOD).display(), %error, "the last good copy is not readable; going on without it");
@@ -55,7 +62,7 @@ impl Record {
             later.fold(copy.flags.clone(), with_entry)
         });
         let intent = std::fs::read(folder.join(INTENT)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Ok(Self { folder: folder.to_path_buf(), log, last_good, known, intent })
+        Ok(Self { folder: folder.to_path_buf(), log, last_good, known, intent, _lock: lock })
     }
 
     /// The revision for the next publication.
@@ -158,6 +165,16 @@ impl Record {
 
     fn intent_of(&self, key: &FlagKey, after: &Value) -> Option<&HistoryEntry> {
         self.intent.as_ref().filter(|intent| intent.key == *key && same_definition(&intent.after, after))
+    }
+}
+
+fn lock(path: &Path) -> io::Result<File> {
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(io::Error::other("another gateway is using it")),
+        // Some network file systems have no locks; what they are mounted for is the operator's choice.
+        Err(TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
 }
 

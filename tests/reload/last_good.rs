@@ -95,6 +95,19 @@ async fn a_state_folder_that_cannot_be_used_is_no_start() {
     assert!(error.contains("the state folder can't be used") && error.contains("state.dir"), "{error}");
 }
 
+/// Two processes would give the same revisions, and each would undo what the other keeps.
+#[tokio::test]
+async fn a_state_folder_in_use_is_no_start_and_stays_as_it_is() {
+    let site = Site::new();
+    let gateway = site.start();
+    let copy = site.read("data/last-good.json");
+    let error = start_error(&site);
+    assert!(error.contains("another gateway is using it") && error.contains("state.dir"), "{error}");
+    assert_eq!(site.read("data/last-good.json"), copy);
+    gateway.stop().await;
+    site.start();
+}
+
 #[tokio::test]
 async fn revisions_never_go_back() {
     let site = Site::new();
