@@ -1,5 +1,6 @@
 //! Talks to a running gateway's control plane, one request a connection.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -8,7 +9,7 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::cli::GatewayArgs;
 use crate::client;
@@ -20,16 +21,42 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// More than any answer needs; what is larger does not come from a gateway.
 const MAX_ANSWER: usize = 32 << 20;
 
+/// Where a control plane is, as people type it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AdminUrl {
+    /// As it was typed, for messages.
+    text: String,
+    authority: Authority,
+    is_https: bool,
+    /// Path below which the API stands, without a slash at its end; empty unless a proxy adds one.
+    prefix: String,
+}
+
+impl FromStr for AdminUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mend = if text.contains("://") { "http://127.0.0.1:9901".to_owned() } else { format!("http://{text}") };
+        let uri: Uri = text.parse().map_err(|_| format!("it is not a URL; write e.g. {mend}"))?;
+        let is_https = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
+            _ => return Err(format!("it is not an http:// or https:// URL; write e.g. {mend}")),
+        };
+        let authority = uri.authority().cloned().ok_or("it names no host")?;
+        if uri.query().is_some() || authority.as_str().contains('@') {
+            return Err("it is more than scheme, host, port and path".into());
+        }
+        Ok(Self { text: text.to_owned(), authority, is_https, prefix: uri.path().trim_end_matches('/').to_owned() })
+    }
+}
+
 /// A gateway's control plane.
 #[derive(Debug)]
 pub(crate) struct AdminClient {
-    /// As the user gave it, for messages.
-    address: String,
-    authority: Authority,
+    url: AdminUrl,
     /// Present for an `https` URL; trusts the system's roots.
     tls: Option<ClientTls>,
-    /// Path below which the API stands, without a slash at its end; empty unless a proxy adds one.
-    prefix: String,
     token: Option<HeaderValue>,
 }
 
@@ -54,12 +81,8 @@ impl std::fmt::Display for CallError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Refused { status, document } => {
-                let detail = document["detail"].as_str().or_else(|| document["title"].as_str());
-                let detail = detail.unwrap_or("the gateway refused without saying why");
-                match document["code"].as_str() {
-                    Some(code) => write!(f, "{detail} ({} {code})", status.as_u16()),
-                    None => write!(f, "{detail} (status {})", status.as_u16()),
-                }
+                let word = |name: &str| document[name].as_str().unwrap_or_default();
+                write!(f, "{} ({} {})", word("detail"), status.as_u16(), word("code"))
             }
             Self::Failed(error) => write!(f, "{error:#}"),
         }
@@ -70,29 +93,14 @@ impl std::error::Error for CallError {}
 
 impl AdminClient {
     pub(crate) fn new(args: &GatewayArgs) -> anyhow::Result<Self> {
-        let uri: Uri = args.admin.parse().with_context(|| format!("--admin {:?} is not a URL", args.admin))?;
-        let tls = match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTP => None,
-            Some(scheme) if *scheme == Scheme::HTTPS => Some(ClientTls::new(None)?),
-            _ => bail!("--admin {:?} is not an http:// or https:// URL", args.admin),
-        };
-        let Some(authority) = uri.authority().cloned() else { bail!("--admin {:?} names no host", args.admin) };
-        if uri.query().is_some() || authority.as_str().contains('@') {
-            bail!("--admin {:?} is more than scheme, host, port and path", args.admin);
-        }
+        let tls = if args.admin.is_https { Some(ClientTls::new(None)?) } else { None };
         let token = args.token.as_deref().map(str::trim).filter(|token| !token.is_empty());
         let token = token.map(|token| HeaderValue::try_from(format!("Bearer {token}"))).transpose();
         let mut token = token.map_err(|_| anyhow::anyhow!("the token holds characters that no header may hold"))?;
         if let Some(token) = &mut token {
             token.set_sensitive(true);
         }
-        Ok(Self {
-            address: args.admin.clone(),
-            authority,
-            tls,
-            prefix: uri.path().trim_end_matches('/').to_owned(),
-            token,
-        })
+        Ok(Self { url: args.admin.clone(), tls, token })
     }
 
     /// Reads.
@@ -128,16 +136,19 @@ impl AdminClient {
         let timed = tokio::time::timeout(DEADLINE, exchange).await;
         let (parts, bytes) = timed
             .unwrap_or_else(|_| bail!("no answer within {} s", DEADLINE.as_secs()))
-            .with_context(|| format!("the gateway at {} can't be asked", self.address))
+            .with_context(|| format!("the gateway at {} can't be asked", self.url.text))
             .map_err(CallError::Failed)?;
-        let document = serde_json::from_slice(&bytes).ok();
-        if !parts.status.is_success() {
-            return Err(CallError::Refused { status: parts.status, document: document.unwrap_or_else(|| json!({})) });
-        }
-        let Some(document) = document else {
-            let error =
-                anyhow::anyhow!("{} answers, but not with JSON: is it a gateway's control plane?", self.address);
-            return Err(CallError::Failed(error));
+        let document: Option<Value> = serde_json::from_slice(&bytes).ok();
+        let document = match (parts.status.is_success(), document) {
+            (true, Some(document)) => document,
+            (false, Some(document)) if document["code"].is_string() => {
+                return Err(CallError::Refused { status: parts.status, document });
+            }
+            _ => {
+                let (text, status) = (&self.url.text, parts.status.as_u16());
+                let error = anyhow::anyhow!("{text} answers {status}, but not as a gateway's control plane does");
+                return Err(CallError::Failed(error));
+            }
         };
         let tag = parts.headers.get(ETAG).and_then(|tag| tag.to_str().ok());
         let revision = tag.and_then(|tag| tag.trim_matches('"').parse().ok());
@@ -153,8 +164,8 @@ impl AdminClient {
     ) -> anyhow::Result<Request<Full<bytes::Bytes>>> {
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("{}{path}", self.prefix))
-            .header(HOST, self.authority.as_str())
+            .uri(format!("{}{path}", self.url.prefix))
+            .header(HOST, self.url.authority.as_str())
             .header(ACCEPT, "application/json");
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, token.clone());
@@ -176,8 +187,9 @@ impl AdminClient {
         &self,
         request: Request<Full<bytes::Bytes>>,
     ) -> anyhow::Result<http::Response<hyper::body::Incoming>> {
-        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
-        let port = self.authority.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
+        let authority = &self.url.authority;
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let port = authority.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
         let connected = client::connect(host, port, self.tls.as_ref().map(|tls| (tls, host)), DEADLINE).await;
         // Its text tells the source already; a chain would tell it twice.
         let stream = connected.map_err(|error| anyhow::Error::msg(error.to_string()))?;
@@ -210,25 +222,25 @@ mod tests {
     use super::*;
     use crate::app::cli::{Output, OutputArgs};
 
-    fn args(admin: &str, token: Option<&str>) -> GatewayArgs {
-        let output = OutputArgs { output: Output::Table };
-        GatewayArgs { admin: admin.into(), token: token.map(str::to_owned), output }
-    }
-
     #[test]
     fn the_address_is_a_url_and_nothing_more() {
         for bad in ["", "127.0.0.1:9901", "ftp://x", "http://", "http://u:p@x", "http://x/?a=b", "unix:/x"] {
-            assert!(AdminClient::new(&args(bad, None)).is_err(), "{bad:?}");
+            assert!(bad.parse::<AdminUrl>().is_err(), "{bad:?}");
         }
-        let client = AdminClient::new(&args("http://[::1]:9901/ops/", None)).expect("a URL");
-        assert_eq!((client.authority.as_str(), client.prefix.as_str()), ("[::1]:9901", "/ops"));
+        let error = "127.0.0.1:9901".parse::<AdminUrl>().expect_err("no scheme");
+        assert!(error.ends_with("write e.g. http://127.0.0.1:9901"), "{error}");
+        let url: AdminUrl = "http://[::1]:9901/ops/".parse().expect("a URL");
+        assert_eq!((url.authority.as_str(), url.prefix.as_str()), ("[::1]:9901", "/ops"));
     }
 
     #[test]
     fn a_token_is_never_shown() {
-        let client = AdminClient::new(&args("http://x", Some("s3cret\n"))).expect("a client");
-        assert!(!format!("{client:?}").contains("s3cret"));
-        assert!(AdminClient::new(&args("http://x", Some("s3\u{1}cret"))).is_err());
+        let client = |token: &str| {
+            let (admin, output) = ("http://x".parse().expect("a URL"), OutputArgs { output: Output::Table });
+            AdminClient::new(&GatewayArgs { admin, token: Some(token.to_owned()), output })
+        };
+        assert!(!format!("{:?}", client("s3cret\n").expect("a client")).contains("s3cret"));
+        assert!(client("s3\u{1}cret").is_err());
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! The command line: every command, option and default. What they do stands in `commands`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
+use super::admin_client::AdminUrl;
 use super::commands::assignment::{Assignment, HeaderField};
 use crate::units::parse_duration;
 
@@ -21,6 +24,9 @@ use crate::units::parse_duration;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// What the command prints, whichever it is.
+    #[arg(skip)]
+    pub(crate) output: Output,
 }
 
 impl Cli {
@@ -40,8 +46,23 @@ impl Cli {
                 return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
             }
         }
-        Self::from_arg_matches(&matches)
+        let mut cli = Self::from_arg_matches(&matches)?;
+        if let Some(name) = cli.command.doubled() {
+            let message = format!("{name} is given twice; give it one value");
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        cli.output = output(&matches);
+        Ok(cli)
     }
+}
+
+/// The option `--output` of the innermost command, which is a table where there is none.
+fn output(matches: &ArgMatches) -> Output {
+    let mut innermost = matches;
+    while let Some((_, inner)) = innermost.subcommand() {
+        innermost = inner;
+    }
+    innermost.try_get_one("output").ok().flatten().copied().unwrap_or_default()
 }
 
 #[derive(Debug, Subcommand)]
@@ -68,6 +89,19 @@ pub(crate) enum Command {
     Token(TokenArgs),
     /// Print the JSON Schema of a kind of file.
     Schema(SchemaArgs),
+}
+
+impl Command {
+    /// A name to which the command line assigns twice.
+    fn doubled(&self) -> Option<&str> {
+        let assignments = match self {
+            Self::Flags(FlagsCommand::Set(args)) => &args.changes,
+            Self::Token(args) => &args.claims,
+            _ => return None,
+        };
+        let mut seen = BTreeSet::new();
+        assignments.iter().map(|one| one.name.as_str()).find(|name| !seen.insert(*name))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -128,7 +162,7 @@ pub(crate) struct ExplainArgs {
 pub(crate) struct GatewayArgs {
     /// Control plane of the gateway
     #[arg(long, value_name = "URL", env = "FIGWAY_ADMIN", default_value = "http://127.0.0.1:9901")]
-    pub(crate) admin: String,
+    pub(crate) admin: AdminUrl,
     /// Token for the control plane
     #[arg(long, value_name = "SECRET", env = "FIGWAY_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
@@ -143,9 +177,10 @@ pub(crate) struct OutputArgs {
     pub(crate) output: Output,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Output {
     /// Aligned columns
+    #[default]
     Table,
     /// One JSON document
     Json,
@@ -158,6 +193,7 @@ pub(crate) enum FlagsCommand {
     /// One flag with its routes, owner and last change.
     Show {
         /// Key of the flag
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         key: String,
         #[command(flatten)]
         gateway: GatewayArgs,
@@ -167,9 +203,10 @@ pub(crate) enum FlagsCommand {
     /// Send everything to the old side, at once and without asking.
     Kill {
         /// Key of the flag
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         key: String,
         /// Why, for the history
-        #[arg(long, default_value = "kill switch, no reason given")]
+        #[arg(long, default_value = "kill switch, no reason given", value_parser = NonEmptyStringValueParser::new())]
         reason: String,
         #[command(flatten)]
         gateway: GatewayArgs,
@@ -177,9 +214,10 @@ pub(crate) enum FlagsCommand {
     /// Take a kill back.
     Revive {
         /// Key of the flag
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         key: String,
         /// Why, for the history
-        #[arg(long)]
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         reason: String,
         #[command(flatten)]
         raising: RaisingArgs,
@@ -189,6 +227,7 @@ pub(crate) enum FlagsCommand {
     /// Who changed a flag, when, how and why; newest first.
     History {
         /// Key of the flag
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         key: String,
         /// At most so many changes
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=100))]
@@ -199,9 +238,10 @@ pub(crate) enum FlagsCommand {
     /// Take the last change of a flag back.
     Undo {
         /// Key of the flag
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         key: String,
         /// Why, for the history; unless given, it names the change that is taken back
-        #[arg(long)]
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         reason: Option<String>,
         #[command(flatten)]
         raising: RaisingArgs,
@@ -213,12 +253,13 @@ pub(crate) enum FlagsCommand {
 #[derive(Debug, Args)]
 pub(crate) struct SetArgs {
     /// Key of the flag
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) key: String,
     /// What to change; the value is JSON (25, true, null, [...]) or else text
     #[arg(required = true, value_name = "NAME=VALUE")]
     pub(crate) changes: Vec<Assignment>,
     /// Why, for the history
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) raising: RaisingArgs,
@@ -277,7 +318,7 @@ pub(crate) struct TokenArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) key: PathBuf,
     /// Whom the token is for (sub)
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) subject: String,
     /// Who issues it (iss)
     #[arg(long)]
@@ -289,13 +330,19 @@ pub(crate) struct TokenArgs {
     #[arg(long = "claim", value_name = "NAME=VALUE")]
     pub(crate) claims: Vec<Assignment>,
     /// How long it holds, e.g. 15m
-    #[arg(long, default_value = "1h", value_parser = parse_duration)]
+    #[arg(long, default_value = "1h", value_parser = lifetime)]
     pub(crate) ttl: Duration,
     /// Id of the key; the key's thumbprint unless given
     #[arg(long)]
     pub(crate) kid: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let lifetime = parse_duration(text).map_err(|error| error.to_string())?;
+    // Tokens count in whole seconds.
+    if lifetime.as_secs() > 0 { Ok(lifetime) } else { Err("a token that never holds is none; write e.g. 15m".into()) }
 }
 
 #[derive(Debug, Args)]

@@ -14,19 +14,21 @@ mod serve;
 
 use std::process::ExitCode;
 
-use cli::{Cli, Command};
+use admin_client::CallError;
+use cli::{Cli, Command, Output};
 
 /// Runs the command line of this process: 0 done, 1 a problem was found or refused, 2 wrong usage.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::read(std::env::args_os()).unwrap_or_else(|usage| usage.exit());
-    match run(cli.command) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("figway: {}", output::printable(&format!("{error:#}")));
-            ExitCode::FAILURE
+    run(cli.command).unwrap_or_else(|error| {
+        // A program reads why from the document, a person from the sentence.
+        if let (Output::Json, Some(CallError::Refused { document, .. })) = (cli.output, error.downcast_ref()) {
+            let _ = output::print(&format!("{document:#}\n"));
         }
-    }
+        eprintln!("figway: {}", output::printable(&format!("{error:#}")));
+        ExitCode::FAILURE
+    })
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {

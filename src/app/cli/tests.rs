@@ -60,13 +60,27 @@ fn wrong_usage_is_told_and_ends_with_2() {
     assert_eq!(refused("figway flags set member-api percent --reason x"), ErrorKind::ValueValidation);
     assert_eq!(refused("figway flags set member-api percent=[1 --reason x"), ErrorKind::ValueValidation);
     assert_eq!(refused("figway flags history member-api --limit 0"), ErrorKind::ValueValidation);
+    assert_eq!(refused("figway flags set m percent=1 percent=2 --reason x"), ErrorKind::ArgumentConflict);
+    assert_eq!(refused("figway flags set m percent=1 --reason="), ErrorKind::InvalidValue);
+    assert_eq!(refused("figway flags list --admin 127.0.0.1:9901"), ErrorKind::ValueValidation);
     assert_eq!(refused("figway token --key k --subject s --ttl 60"), ErrorKind::ValueValidation);
+    assert_eq!(refused("figway token --key k --subject s --ttl 0s"), ErrorKind::ValueValidation);
+    assert_eq!(refused("figway token --key k --subject s --claim a=1 --claim a=2"), ErrorKind::ArgumentConflict);
     assert_eq!(refused("figway explain GET / --header nocolon"), ErrorKind::ValueValidation);
     assert_eq!(refused("figway explain GET / --config f --admin http://x"), ErrorKind::ArgumentConflict);
     assert_eq!(refused("figway demo --port 70000"), ErrorKind::ValueValidation);
     assert_eq!(refused("figway serve --config f --output json"), ErrorKind::UnknownArgument);
     assert_eq!(refused("figway frobnicate"), ErrorKind::InvalidSubcommand);
     assert_eq!(refused("figway flags list --output yaml"), ErrorKind::InvalidValue);
+}
+
+#[test]
+fn whether_people_or_programs_read_the_output_is_known_for_every_command() {
+    let output = |line: &str| Cli::read(line.split_whitespace().map(Into::into)).map(|cli| cli.output).ok();
+    assert_eq!(output("figway flags kill m --output json"), Some(Output::Json));
+    assert_eq!(output("figway check --config f --output json"), Some(Output::Json));
+    assert_eq!(output("figway flags list"), Some(Output::Table));
+    assert_eq!(output("figway serve --config f"), Some(Output::Table));
 }
 
 #[test]

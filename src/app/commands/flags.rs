@@ -14,7 +14,7 @@ use super::moved::moved;
 use super::raise::{changed, definition, raised};
 use crate::app::admin_client::{AdminClient, Answer, CallError, block_on, encode};
 use crate::app::cli::{FlagsCommand, GatewayArgs, Output, RaisingArgs, SetArgs};
-use crate::app::output::{cell, outline, print, print_as, printable};
+use crate::app::output::{cell, outline, print_as, printable};
 
 /// How often a kill is tried while others keep changing the flag.
 const KILL_TRIES: usize = 5;
@@ -43,13 +43,8 @@ async fn look(gateway: &GatewayArgs, path: &str, table: impl FnOnce(&Value) -> S
 
 async fn set(args: SetArgs) -> anyhow::Result<ExitCode> {
     let SetArgs { key, changes, reason, raising, gateway } = args;
-    let mut wanted = Map::new();
-    for change in changes {
-        if wanted.insert(change.name.clone(), change.value).is_some() {
-            bail!("{} is given twice", change.name);
-        }
-    }
-    change(&key, wanted, &reason, raising, &gateway).await
+    let changes = changes.into_iter().map(|change| (change.name, change.value)).collect();
+    change(&key, changes, &reason, raising, &gateway).await
 }
 
 async fn revive(key: &str, reason: &str, raising: RaisingArgs, gateway: &GatewayArgs) -> anyhow::Result<ExitCode> {
@@ -159,11 +154,9 @@ fn report(key: &str, before: &Value, outcome: Result<Answer, CallError>, output:
             print_as(output, &answer.document, |after| done(key, before, after))?;
             Ok(ExitCode::SUCCESS)
         }
-        Err(CallError::Refused { status: StatusCode::PRECONDITION_FAILED, document }) => {
-            if output == Output::Json {
-                print(&format!("{document:#}\n"))?;
-            }
-            bail!("nothing was changed: {}", winner(key, &document))
+        Err(CallError::Refused { status: StatusCode::PRECONDITION_FAILED, mut document }) => {
+            document["detail"] = json!(format!("nothing was changed: {}", winner(key, &document)));
+            Err(CallError::Refused { status: StatusCode::PRECONDITION_FAILED, document }.into())
         }
         Err(error) => Err(error.into()),
     }

@@ -18,8 +18,9 @@ pub(super) fn moved(document: &Value, after: &Value) -> String {
     if total <= 0.0 {
         return "no request asked it within the last minute".into();
     }
+    let was_killed = document["killed"] == true;
     let rising = shares(after).into_iter().filter_map(|(variant, share)| {
-        let (now, then) = (rate_of(&variant), total * share);
+        let (now, then) = (if was_killed { 0.0 } else { rate_of(&variant) }, total * share);
         let place = backends(document, &variant).unwrap_or(variant);
         (then > now).then(|| format!("about {} requests/s to {place}, now {}", number(then), number(now)))
     });
@@ -30,14 +31,14 @@ pub(super) fn moved(document: &Value, after: &Value) -> String {
     rising.join("; ")
 }
 
-/// Each variant's share of those whom no rule catches.
+/// The share of each variant that can be raised, of those whom no rule catches.
 fn shares(definition: &Value) -> Vec<(String, f64)> {
-    let two = |old: &str, new: &str, share: f64| vec![(old.to_owned(), 1.0 - share), (new.to_owned(), share)];
+    let new = |share: f64| vec![("new".to_owned(), share)];
     match (definition["stage"].as_str(), definition["state"].as_str(), definition["variants"].as_object()) {
-        (Some("canary"), ..) => two("legacy", "new", definition["percent"].as_f64().unwrap_or_default() / 100.0),
-        (Some("new" | "retired"), ..) => two("legacy", "new", 1.0),
-        (Some(_), ..) => two("legacy", "new", 0.0),
-        (None, Some(state), _) => two("off", "on", if state == "on" { 1.0 } else { 0.0 }),
+        (Some("canary"), ..) => new(definition["percent"].as_f64().unwrap_or_default() / 100.0),
+        (Some("new" | "retired"), ..) => new(1.0),
+        (Some(_), ..) => new(0.0),
+        (None, Some(state), _) => vec![("on".to_owned(), if state == "on" { 1.0 } else { 0.0 })],
         (None, None, Some(variants)) => {
             let weight = |weight: &Value| weight.as_f64().unwrap_or_default();
             let total: f64 = variants.values().map(weight).sum();
@@ -91,6 +92,15 @@ mod tests {
         assert_eq!(moved(&document, &json!({"stage": "new"})), "about 10,000 requests/s to member, now 1,000");
         let quiet = member_api(json!({"legacy": 1.25, "new": 0.0}));
         assert_eq!(moved(&quiet, &after(50.0)), "about 0.6 requests/s to member, now 0");
+    }
+
+    /// The last minute may still have counted the time before the kill.
+    #[test]
+    fn what_comes_back_with_a_kill_that_is_taken_back_is_told() {
+        let mut document = member_api(json!({"legacy": 60.0, "new": 40.0}));
+        document["killed"] = json!(true);
+        let after = json!({"stage": "canary", "percent": 10, "killed": false});
+        assert_eq!(moved(&document, &after), "about 10 requests/s to member, now 0");
     }
 
     #[test]

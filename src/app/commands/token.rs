@@ -33,7 +33,7 @@ fn claims(args: &TokenArgs) -> anyhow::Result<Map<String, Value>> {
     }
     for claim in &args.claims {
         if claims.insert(claim.name.clone(), claim.value.clone()).is_some() {
-            bail!("claim {:?} is given twice", claim.name);
+            bail!("claim {:?} has an option of its own; give it once", claim.name);
         }
     }
     Ok(claims)
@@ -64,6 +64,5 @@ mod tests {
     #[test]
     fn a_claim_is_not_given_twice() {
         assert!(read("figway token --key k --subject u1 --claim sub=u2").is_err());
-        assert!(read("figway token --key k --subject u1 --claim a=1 --claim a=2").is_err());
     }
 }
