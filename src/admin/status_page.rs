@@ -51,14 +51,14 @@ fn page(state: &AdminState, now: Timestamp) -> String {
     html.push_str(&overview(state, &snapshot, &status));
     html.push_str(&warnings(&snapshot.warnings));
     html.push_str(&flags(state, &snapshot, now));
-    html.push_str(&certificates(&snapshot));
+    html.push_str(&certificates(&snapshot, now));
     html.push_str(&backends(&snapshot));
     html.push_str(&payments(state, &snapshot));
     html.push_str(&format!(
         "</main>\n<footer>As of {}; reload the page to see newer. Change flags with <code>figway flags</code>; \
          health of backends is in <a href=\"/metrics\">metrics</a>, the API in \
          <a href=\"/openapi.json\">openapi.json</a>.</footer></body></html>\n",
-        Text(now.rfc3339())
+        moment(&now.rfc3339())
     ));
     html
 }
@@ -77,7 +77,7 @@ fn banner(snapshot: &Arc<Snapshot>, status: &ReloadStatus) -> String {
         html.push_str(&format!(
             "<div class=\"banner\" role=\"alert\"><span class=\"bad\">The files on disk are not in effect.</span> \
              The reload at {} failed; revision {} still serves.<ul>{problems}</ul></div>\n",
-            Text(status.last_attempt.rfc3339()),
+            moment(&status.last_attempt.rfc3339()),
             Text(snapshot.revision)
         ));
     }
@@ -95,11 +95,11 @@ fn overview(state: &AdminState, snapshot: &Snapshot, status: &ReloadStatus) -> S
         if status.success { "<span class=\"ok\">succeeded</span>" } else { "<span class=\"bad\">failed</span>" };
     format!(
         "<dl><dt>State</dt><dd>{ready}</dd><dt>Revision</dt><dd>{}</dd><dt>Hash</dt><dd><code>{}</code></dd>\
-         <dt>Made</dt><dd>{}</dd><dt>Last reload</dt><dd>{reload} at {}</dd><dt>Version</dt><dd>{}</dd></dl>\n",
+         <dt>In effect since</dt><dd>{}</dd><dt>Last reload</dt><dd>{reload} at {}</dd><dt>Version</dt><dd>{}</dd></dl>\n",
         Text(snapshot.revision),
         Text(&snapshot.hash),
-        Text(snapshot.created.rfc3339()),
-        Text(status.last_attempt.rfc3339()),
+        moment(&snapshot.created.rfc3339()),
+        moment(&status.last_attempt.rfc3339()),
         Text(env!("CARGO_PKG_VERSION")),
     )
 }
@@ -146,12 +146,12 @@ fn flag_row(view: &FlagView<'_>, now: Timestamp) -> Vec<String> {
     };
     let (changed, reason) = match &view.last {
         Some(entry) => {
-            (format!("{} by {}", Text(entry.at.rfc3339()), Text(&entry.actor)), Text(&entry.reason).to_string())
+            (format!("{} by {}", moment(&entry.at.rfc3339()), Text(&entry.actor)), Text(&entry.reason).to_string())
         }
         None => ("<span class=\"dim\">no change recorded</span>".into(), String::new()),
     };
     let evaluated = match view.last_evaluated() {
-        Some(moment) => Text(moment).to_string(),
+        Some(at) => moment(&at),
         None => "<span class=\"dim\">not since the start</span>".into(),
     };
     let expires = whole(flag.expires.as_deref().unwrap_or("never"));
@@ -166,19 +166,29 @@ fn flag_row(view: &FlagView<'_>, now: Timestamp) -> Vec<String> {
     vec![key, flag.kind.as_str().into(), format!("{says}{rules}"), owner, expires, evaluated, changed, reason, notes]
 }
 
+/// A moment (RFC 3339), with its day and its time each in one piece; the whole of it is there for programs.
+fn moment(rfc3339: &str) -> String {
+    let (day, time) = rfc3339.split_once('T').unwrap_or((rfc3339, ""));
+    let time = time.split(['.', 'Z']).next().unwrap_or(time);
+    format!("<time datetime=\"{}\">{} {}</time>", Text(rfc3339), whole(day), whole(&format!("{time} UTC")))
+}
+
 /// Names and days are read as one word.
 fn whole(text: &str) -> String {
     format!("<span class=\"whole\">{}</span>", Text(text))
 }
 
-fn certificates(snapshot: &Snapshot) -> String {
+fn certificates(snapshot: &Snapshot, now: Timestamp) -> String {
     let shown = shown_certificates(snapshot);
     if shown.is_empty() {
         return String::new();
     }
     let row = |one: &Validity| {
         let file = format!("<span class=\"mono\">{}</span>", Text(&one.file));
-        vec![file, one.number.to_string(), Text(&one.not_before).to_string(), Text(&one.not_after).to_string()]
+        let is_over = Timestamp::parse(&one.not_after).is_some_and(|end| end < now);
+        let until = moment(&one.not_after);
+        let until = if is_over { format!("<span class=\"bad\">{until}, over</span>") } else { until };
+        vec![file, one.number.to_string(), moment(&one.not_before), until]
     };
     let rows: Vec<Vec<String>> = shown.iter().map(row).collect();
     let columns = ["File", "Certificate", "Holds from", "Until"];
