@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 
 use super::cli::GatewayArgs;
+use super::output::with_causes;
 use crate::client;
 use crate::tls::ClientTls;
 
@@ -84,7 +85,7 @@ impl std::fmt::Display for CallError {
                 let word = |name: &str| document[name].as_str().unwrap_or_default();
                 write!(f, "{} ({} {})", word("detail"), status.as_u16(), word("code"))
             }
-            Self::Failed(error) => write!(f, "{error:#}"),
+            Self::Failed(error) => f.write_str(&with_causes(error)),
         }
     }
 }
@@ -190,9 +191,7 @@ impl AdminClient {
         let authority = &self.url.authority;
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let port = authority.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
-        let connected = client::connect(host, port, self.tls.as_ref().map(|tls| (tls, host)), DEADLINE).await;
-        // Its text tells the source already; a chain would tell it twice.
-        let stream = connected.map_err(|error| anyhow::Error::msg(error.to_string()))?;
+        let stream = client::connect(host, port, self.tls.as_ref().map(|tls| (tls, host)), DEADLINE).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         Ok(sender.send_request(request).await?)

@@ -26,7 +26,7 @@ pub fn main() -> ExitCode {
         if let (Output::Json, Some(CallError::Refused { document, .. })) = (cli.output, error.downcast_ref()) {
             let _ = output::print(&format!("{document:#}\n"));
         }
-        eprintln!("figway: {}", output::printable(&format!("{error:#}")));
+        eprintln!("figway: {}", output::printable(&output::with_causes(&error)));
         ExitCode::FAILURE
     })
 }

@@ -37,6 +37,15 @@ pub(crate) fn printable(text: &str) -> String {
     clean
 }
 
+/// An error with its causes, but for those that its own words tell already.
+pub(crate) fn with_causes(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .map(ToString::to_string)
+        .reduce(|told, cause| if told.contains(&cause) { told } else { format!("{told}: {cause}") })
+        .unwrap_or_default()
+}
+
 /// Columns under headings.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -164,6 +173,13 @@ mod tests {
         table.row(vec!["\u{1b}[2Jgone\nnext".into()]);
         assert_eq!(table.render(""), "REASON\n\\u{1b}[2Jgone next\n");
         assert_eq!(outline(&json!({"a": "\u{7}"})), "a: \\u{7}\n");
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let said = anyhow::anyhow!("denied").context("can't listen on [::1]:80: denied").context("server.listen");
+        assert_eq!(with_causes(&said), "server.listen: can't listen on [::1]:80: denied");
+        assert_eq!(with_causes(&anyhow::anyhow!("denied").context("the key")), "the key: denied");
     }
 
     #[test]

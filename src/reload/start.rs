@@ -35,7 +35,7 @@ pub enum StartError {
         of_copy: Vec<Diagnostic>,
     },
     /// The state folder can't be used.
-    #[error("{}: the state folder can't be used: {source}; make it writable or set state.dir to another one", .folder.display())]
+    #[error("{}: the state folder can't be used: {source}; state.dir names one that is writable and that no other gateway uses", .folder.display())]
     State {
         /// Which folder.
         folder: PathBuf,
