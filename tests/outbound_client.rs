@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use figway::client::{ClientError, ConnectError, HttpClient, Stream, connect};
-use figway::tls::{ClientTls, ServerTls};
+use figway::tls::{CertificatePem, ClientTls, ServerTls};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -180,13 +180,17 @@ struct Authority {
 
 impl Authority {
     fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
         let made = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).expect("a certificate");
-        let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-        std::fs::write(&cert, made.cert.pem()).expect("written");
-        std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
-        let server = ServerTls::from_files(&[(&cert, &key)]).expect("server side");
-        Self { server: Arc::new(server), client: ClientTls::new(Some(&cert)).expect("client side") }
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let pair = CertificatePem {
+            certificate_file: "cert.pem",
+            certificate: certificate.as_bytes(),
+            key_file: "key.pem",
+            key: key.as_bytes(),
+        };
+        let server = ServerTls::from_pem(&[pair]).expect("server side");
+        let client = ClientTls::from_pem("cert.pem", certificate.as_bytes()).expect("client side");
+        Self { server: Arc::new(server), client }
     }
 
     /// A TLS server that answers like [`server`].
@@ -216,8 +220,9 @@ async fn tls_is_verified_by_the_name_that_was_asked_for() {
     let tls = |client, name| async move { connect("127.0.0.1", port, Some((client, name)), LIMIT).await };
 
     let stream = tls(&authority.client, "shop.example").await.expect("a trusted connection");
-    assert!(matches!(&stream, Stream::Tls(_)) && stream.alpn().is_none());
-    assert_eq!(stream.socket().peer_addr().expect("an address").port(), port);
+    let Stream::Tls(stream) = stream else { panic!("plain") };
+    assert_eq!(stream.get_ref().1.alpn_protocol(), None);
+    assert_eq!(stream.get_ref().0.peer_addr().expect("an address").port(), port);
 
     let other_name = tls(&authority.client, "other.example").await.expect_err("another name");
     assert!(matches!(other_name, ConnectError::Tls { .. }), "{other_name}");
@@ -236,7 +241,8 @@ async fn the_protocol_that_the_caller_offers_is_negotiated() {
     config.alpn_protocols = vec![b"h2".to_vec()];
     let client = ClientTls { config: Arc::new(config) };
     let stream = connect("127.0.0.1", port, Some((&client, "shop.example")), LIMIT).await.expect("a connection");
-    assert_eq!(stream.alpn(), Some(&b"h2"[..]));
+    let Stream::Tls(stream) = stream else { panic!("plain") };
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ impl std::error::Error for CallError {}
 
 impl AdminClient {
     pub(crate) fn new(args: &GatewayArgs) -> anyhow::Result<Self> {
-        let tls = if args.admin.is_https { Some(ClientTls::new(None)?) } else { None };
+        let tls = if args.admin.is_https { Some(ClientTls::from_system()?) } else { None };
         let token = args.token.as_deref().map(str::trim).filter(|token| !token.is_empty());
         let token = token.map(|token| HeaderValue::try_from(format!("Bearer {token}"))).transpose();
         let mut token = token.map_err(|_| anyhow::anyhow!("the token holds characters that no header may hold"))?;

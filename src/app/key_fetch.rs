@@ -14,7 +14,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A fetcher of key sets. On a machine without trust roots, `http` URLs can still be fetched.
 pub(super) fn fetcher() -> Arc<dyn Fetch> {
-    let tls = ClientTls::new(None).map_err(|error| tracing::debug!(%error, "https key URLs can't be fetched")).ok();
+    let tls = ClientTls::from_system().map_err(|error| tracing::debug!(%error, "https key URLs can't be fetched")).ok();
     let client = Arc::new(HttpClient::new(tls));
     Arc::new(move |url: String| -> Fetched {
         let client = Arc::clone(&client);

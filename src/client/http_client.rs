@@ -82,14 +82,6 @@ impl HttpClient {
         Self { stack }
     }
 
-    /// Whether a URL is one that [`HttpClient::get`] would try: absolute, `http` or `https`, without user or password.
-    ///
-    /// # Errors
-    /// [`ClientError::Url`] says what is wrong with it.
-    pub fn check_url(url: &str) -> Result<(), ClientError> {
-        Target::parse(url).map(drop)
-    }
-
     /// Gets a document. The answer must have status 200; `timeout` covers everything from the name's lookup to the
     /// body's last byte; redirects are not followed and nothing is tried twice.
     ///
@@ -258,7 +250,7 @@ mod tests {
             ("http://h:/", "port"),
             ("http://h/a b", "not a URL"),
         ] {
-            let error = HttpClient::check_url(url).expect_err(url).to_string();
+            let error = Target::parse(url).expect_err(url).to_string();
             assert!(error.contains(expected), "{url}: {error}");
         }
     }

@@ -79,7 +79,7 @@ pub(super) fn client_tls(
             keep(&lowering.kept.tls.client, file.digest.clone(), || ClientTls::from_pem(name, &file.bytes))
                 .map_err(|error| (ca.spot(), error))
         }
-        None => keep(&lowering.kept.tls.client, SYSTEM.to_owned(), || ClientTls::new(None))
+        None => keep(&lowering.kept.tls.client, SYSTEM.to_owned(), ClientTls::from_system)
             .map_err(|error| (section.spot(), error)),
     };
     built.map_err(|(spot, error)| lowering.report.error(&spot, error.to_string())).ok()

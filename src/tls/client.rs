@@ -1,11 +1,10 @@
 //! The client side of TLS: trust roots to one configuration.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::RootCertStore;
 
-use super::{TlsError, certificates, provider, read};
+use super::{TlsError, certificates, provider};
 
 /// The client side.
 #[derive(Debug, Clone)]
@@ -15,18 +14,7 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
-    /// Trusts the certificates of a PEM file, or the system's roots.
-    ///
-    /// # Errors
-    /// An unreadable or empty file, by name.
-    pub fn new(ca: Option<&Path>) -> Result<Self, TlsError> {
-        match ca {
-            Some(file) => Self::from_pem(&file.display().to_string(), &read(file)?),
-            None => Self::from_system(),
-        }
-    }
-
-    /// Trusts the certificates of PEM that was read already; `file` names it in messages.
+    /// Trusts the certificates of PEM; `file` names it in messages.
     ///
     /// # Errors
     /// Broken or empty PEM, by file.
@@ -42,7 +30,11 @@ impl ClientTls {
         Self::trusting(roots)
     }
 
-    fn from_system() -> Result<Self, TlsError> {
+    /// Trusts the system's roots.
+    ///
+    /// # Errors
+    /// The system has none.
+    pub fn from_system() -> Result<Self, TlsError> {
         let found = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
         let (added, _) = roots.add_parsable_certificates(found.certs);

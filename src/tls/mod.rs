@@ -1,4 +1,4 @@
-//! Certificates and trust roots: PEM in, ready TLS configurations out. No sockets.
+//! Certificates and trust roots: PEM in, ready TLS configurations out. No sockets, and no files but the system's roots.
 //!
 //! The crypto provider (aws-lc-rs) is passed explicitly everywhere; no process-wide default is
 //! installed, so that two libraries in one process never fight over it.
@@ -8,7 +8,6 @@ mod resolver;
 mod server;
 mod validity;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
@@ -22,14 +21,6 @@ pub use validity::{Validity, validities};
 /// Why TLS material can't be used; the text names the file and the mend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
-    /// The file can't be read.
-    #[error("{file:?} can't be read: {reason}")]
-    Unreadable {
-        /// As configured.
-        file: String,
-        /// What the system says.
-        reason: String,
-    },
     /// Broken PEM.
     #[error("{file:?} is not well-formed PEM: {reason}")]
     Malformed {
@@ -99,11 +90,6 @@ pub fn is_server_name(text: &str) -> bool {
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(file)
-        .map_err(|error| TlsError::Unreadable { file: file.display().to_string(), reason: error.to_string() })
 }
 
 fn certificates(file: &str, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {

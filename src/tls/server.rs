@@ -1,6 +1,5 @@
 //! The server side of TLS: certificate chains and keys to one configuration.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::PrivateKeyDer;
@@ -9,7 +8,7 @@ use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 
 use super::resolver::ByServerName;
-use super::{TlsError, Validity, certificates, malformed, provider, read, validities};
+use super::{TlsError, Validity, certificates, malformed, provider, validities};
 
 /// The server side: certificates chosen by server name (SNI), ALPN `h2` and `http/1.1`.
 #[derive(Debug, Clone)]
@@ -40,29 +39,8 @@ impl std::fmt::Debug for CertificatePem<'_> {
 }
 
 impl ServerTls {
-    /// Builds from pairs of PEM files (certificate chain, private key). A client without SNI, or with a name no certificate has, gets the first.
-    ///
-    /// # Errors
-    /// Unreadable or mismatching files, by name.
-    pub fn from_files(pairs: &[(&Path, &Path)]) -> Result<Self, TlsError> {
-        let mut texts = Vec::with_capacity(pairs.len());
-        for (certificate, key) in pairs {
-            let names = (certificate.display().to_string(), key.display().to_string());
-            texts.push((names, read(certificate)?, read(key)?));
-        }
-        let pems: Vec<_> = texts
-            .iter()
-            .map(|((certificate_file, key_file), certificate, key)| CertificatePem {
-                certificate_file,
-                certificate,
-                key_file,
-                key,
-            })
-            .collect();
-        Self::from_pem(&pems)
-    }
-
-    /// Builds from PEM that was read already, so that what was hashed is what is served.
+    /// Builds from PEM that was read already, so that what was hashed is what is served. A client without SNI, or with a
+    /// name no certificate has, gets the first.
     ///
     /// # Errors
     /// Broken or mismatching material, by file.

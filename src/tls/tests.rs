@@ -135,24 +135,9 @@ fn broken_material_is_refused_by_file_name() {
 }
 
 #[test]
-fn an_empty_or_missing_ca_file_is_refused_by_name() {
+fn an_empty_ca_file_is_refused_by_name() {
     let error = ClientTls::from_pem("ca.pem", b"").map(|_| ()).expect_err("empty");
     assert!(error.to_string().starts_with("\"ca.pem\" contains no certificate"), "{error}");
-    let missing = std::path::Path::new("/nonexistent/ca.pem");
-    let error = ClientTls::new(Some(missing)).map(|_| ()).expect_err("missing");
-    assert!(error.to_string().starts_with("\"/nonexistent/ca.pem\" can't be read"), "{error}");
-}
-
-#[test]
-fn files_are_read_like_pem() {
-    let authority = Authority::new();
-    let (certificate, key) = authority.issue("shop.example");
-    let folder = tempfile::tempdir().expect("folder");
-    let (certificate_file, key_file) = (folder.path().join("shop.pem"), folder.path().join("shop.key"));
-    std::fs::write(&certificate_file, certificate).expect("write");
-    std::fs::write(&key_file, key).expect("write");
-    assert!(ServerTls::from_files(&[(&certificate_file, &key_file)]).is_ok());
-    assert!(ServerTls::from_files(&[(&certificate_file, &folder.path().join("none.key"))]).is_err());
 }
 
 #[test]

@@ -123,12 +123,9 @@ async fn a_failed_tls_handshake_is_proof_that_nothing_was_sent() {
         let (mut stream, _) = listener.accept().await.expect("a connection");
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("written");
     });
-    let folder = tempfile::tempdir().expect("a folder");
-    let roots = folder.path().join("roots.pem");
     let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    std::fs::write(&roots, certificate.cert.pem()).expect("written");
     let mut provider = provider(port);
-    provider.tls = Some(ClientTls::new(Some(&roots)).expect("roots"));
+    provider.tls = Some(ClientTls::from_pem("roots.pem", certificate.cert.pem().as_bytes()).expect("roots"));
     let error = call(&HttpTransport::default(), &provider).await.expect_err("no TLS there");
     assert!(matches!(error, CallError::NotSent { proof: Proof::Tls, .. }), "{error}");
 }
