@@ -1,9 +1,9 @@
 //! Flags: what they say, to whom, and why. Pure: no files, no clock, no sockets.
 //!
 //! A flag is evaluated in a fixed order: killed, first matching rule, percentage, default of its
-//! stage or state. Evaluating allocates nothing. Its fields are public because `config`, the only
-//! place that makes flags, has checked them already; the two invariants that evaluation relies on
-//! stand at [`Rule::serve`] and in [`Split`].
+//! stage or state. Evaluating allocates nothing, save to write out a claim that is a number. Its
+//! fields are public because `config`, the only place that makes flags, has checked them already; the
+//! two invariants that evaluation relies on stand at [`Rule::serve`] and in [`Split`].
 //!
 //! Deliberately not here: reading and writing YAML (`config`, `reload`), and what happens when the
 //! variant that a flag names has no backend (the route decides).

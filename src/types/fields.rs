@@ -41,57 +41,63 @@ pub enum Known {
     XRequestId,
 }
 
+/// Every known name, the shortest first.
+const NAMES: &[(&str, Known)] = &[
+    ("te", Known::Te),
+    ("host", Known::Host),
+    ("date", Known::Date),
+    ("proxy", Known::Proxy),
+    ("cookie", Known::Cookie),
+    ("expect", Known::Expect),
+    ("origin", Known::Origin),
+    ("trailer", Known::Trailer),
+    ("upgrade", Known::Upgrade),
+    ("forwarded", Known::Forwarded),
+    ("x-real-ip", Known::XRealIp),
+    ("connection", Known::Connection),
+    ("keep-alive", Known::KeepAlive),
+    ("tracestate", Known::Tracestate),
+    ("traceparent", Known::Traceparent),
+    ("content-type", Known::ContentType),
+    ("x-request-id", Known::XRequestId),
+    ("authorization", Known::Authorization),
+    ("content-length", Known::ContentLength),
+    ("http2-settings", Known::Http2Settings),
+    ("idempotency-key", Known::IdempotencyKey),
+    ("proxy-connection", Known::ProxyConnection),
+    ("transfer-encoding", Known::TransferEncoding),
+    ("proxy-authenticate", Known::ProxyAuthenticate),
+    ("proxy-authorization", Known::ProxyAuthorization),
+    ("access-control-request-method", Known::AccessControlRequestMethod),
+];
+
+/// The length of the longest known name.
+const LONGEST: usize = NAMES[NAMES.len() - 1].0.len();
+
+/// For each length, where the names of that length begin.
+const STARTS: [u8; LONGEST + 1] = {
+    let mut starts = [0u8; LONGEST + 1];
+    let mut length = 0;
+    while length <= LONGEST {
+        let mut at = 0;
+        while at < NAMES.len() && NAMES[at].0.len() < length {
+            at += 1;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "there are fewer than 256 names")]
+        {
+            starts[length] = at as u8;
+        }
+        length += 1;
+    }
+    starts
+};
+
 impl Known {
     /// Classifies a name in any case.
     #[must_use]
     pub fn classify(name: &[u8]) -> Self {
-        const TABLE: &[(&str, Known)] = &[
-            ("te", Known::Te),
-            ("host", Known::Host),
-            ("date", Known::Date),
-            ("proxy", Known::Proxy),
-            ("cookie", Known::Cookie),
-            ("expect", Known::Expect),
-            ("origin", Known::Origin),
-            ("trailer", Known::Trailer),
-            ("upgrade", Known::Upgrade),
-            ("forwarded", Known::Forwarded),
-            ("x-real-ip", Known::XRealIp),
-            ("connection", Known::Connection),
-            ("keep-alive", Known::KeepAlive),
-            ("tracestate", Known::Tracestate),
-            ("traceparent", Known::Traceparent),
-            ("content-type", Known::ContentType),
-            ("x-request-id", Known::XRequestId),
-            ("authorization", Known::Authorization),
-            ("content-length", Known::ContentLength),
-            ("http2-settings", Known::Http2Settings),
-            ("idempotency-key", Known::IdempotencyKey),
-            ("proxy-connection", Known::ProxyConnection),
-            ("transfer-encoding", Known::TransferEncoding),
-            ("proxy-authenticate", Known::ProxyAuthenticate),
-            ("proxy-authorization", Known::ProxyAuthorization),
-            ("access-control-request-method", Known::AccessControlRequestMethod),
-        ];
-        /// For each length up to 29, where names of that length start in the table.
-        const STARTS: [u8; 31] = {
-            let mut starts = [0u8; 31];
-            let mut length = 0;
-            while length < 31 {
-                let mut at = 0;
-                while at < TABLE.len() && TABLE[at].0.len() < length {
-                    at += 1;
-                }
-                #[expect(clippy::cast_possible_truncation, reason = "the table has fewer than 256 rows")]
-                {
-                    starts[length] = at as u8;
-                }
-                length += 1;
-            }
-            starts
-        };
         let Some(&start) = STARTS.get(name.len()) else { return Self::Other };
-        for (text, known) in &TABLE[usize::from(start)..] {
+        for (text, known) in &NAMES[usize::from(start)..] {
             if text.len() != name.len() {
                 break;
             }
@@ -333,65 +339,4 @@ fn offset(at: usize) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classifies_every_known_name_in_any_case() {
-        assert_eq!(Known::classify(b"HOST"), Known::Host);
-        assert_eq!(Known::classify(b"te"), Known::Te);
-        assert_eq!(Known::classify(b"Access-Control-Request-Method"), Known::AccessControlRequestMethod);
-        assert_eq!(Known::classify(b"proxy-authorization"), Known::ProxyAuthorization);
-        assert_eq!(Known::classify(b"x-other"), Known::Other);
-        assert_eq!(Known::classify(&[b'a'; 200]), Known::Other);
-        assert_eq!(Known::classify(b""), Known::Other);
-    }
-
-    #[test]
-    fn keeps_order_and_spelling_and_forgets_what_was_removed() {
-        let mut fields = Fields::new();
-        fields.push("Host", b"shop.example");
-        fields.push("X-Other", b"1");
-        fields.push("x-other", b"2");
-        fields.remove_if(|field| field.value == b"1");
-        fields.set(Known::Host, "Host", b"other.example");
-        let mut out = Vec::new();
-        fields.write_lines(&mut out);
-        assert_eq!(out, b"x-other: 2\r\nHost: other.example\r\n");
-        assert_eq!(fields.len(), 2);
-        assert_eq!(fields.find("X-OTHER"), Some(&b"2"[..]));
-    }
-
-    #[test]
-    fn an_adopted_section_is_written_as_it_came_but_for_what_was_removed() {
-        let section = b"Host: a\r\nX-One:  1 \r\nEmpty:\r\nX-Two:2\r\n";
-        let mut fields = Fields::new();
-        fields.push("first", b"0");
-        let parsed = [
-            ("Host", &section[6..7]),
-            ("X-One", &section[17..18]),
-            ("Empty", &section[27..27]),
-            ("X-Two", &section[35..36]),
-        ];
-        let names = [&section[0..4], &section[9..14], &section[21..26], &section[29..34]];
-        let named = names.iter().map(|name| std::str::from_utf8(name).expect("a name"));
-        fields.adopt(section, named.zip(parsed.iter().map(|(_, value)| *value)));
-        fields.push("last", b"9");
-        assert_eq!(fields.find("x-one"), Some(&b"1"[..]));
-        assert_eq!(fields.find("empty"), Some(&b""[..]));
-        fields.remove_if(|field| field.name() == "X-One");
-        let mut out = Vec::new();
-        fields.write_lines(&mut out);
-        assert_eq!(out, b"first: 0\r\nHost: a\r\nEmpty:\r\nX-Two:2\r\nlast: 9\r\n");
-    }
-
-    #[test]
-    fn finds_cookies_across_fields() {
-        let mut fields = Fields::new();
-        fields.push("Cookie", b"a=1; b=\"two\"");
-        fields.push("cookie", b"c=3");
-        assert_eq!(fields.cookie("b"), Some("two"));
-        assert_eq!(fields.cookie("c"), Some("3"));
-        assert_eq!(fields.cookie("d"), None);
-    }
-}
+mod tests;
