@@ -6,8 +6,8 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
 
 use crate::clock::Timestamp;
 
@@ -15,6 +15,8 @@ use crate::clock::Timestamp;
 const QUEUE: usize = 64;
 /// A buffer of this many bytes is handed over at once: each hand-over wakes the writer, so not too small.
 const FULL: usize = 256 << 10;
+/// How long a caller waits for a writer that is stuck.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where lines go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,13 +127,9 @@ impl LineBuffer {
         if self.lines.is_empty() {
             return;
         }
-        let lines = {
-            let room = self.lines.len();
-            std::mem::replace(&mut self.lines, Vec::with_capacity(room))
-        };
-        if let Err(std::sync::mpsc::TrySendError::Full(Message::Lines(lines))) =
-            self.writer.try_send(Message::Lines(lines))
-        {
+        let room = self.lines.len();
+        let lines = std::mem::replace(&mut self.lines, Vec::with_capacity(room));
+        if let Err(TrySendError::Full(Message::Lines(lines))) = self.writer.try_send(Message::Lines(lines)) {
             self.dropped.inc_by(lines.iter().filter(|byte| **byte == b'\n').count() as u64);
             self.lines = lines;
             self.lines.clear();
@@ -191,14 +189,29 @@ impl AccessLogWriter {
 
     /// Opens the destination anew: after a rotation (SIGHUP) or a change of configuration.
     pub fn reopen(&self, destination: Destination) {
-        let _ = self.sender.send(Message::Reopen(destination));
+        if !self.send(Message::Reopen(destination), Instant::now() + PATIENCE) {
+            tracing::error!("the access log is not opened anew, because what it was written to so far takes nothing");
+        }
     }
 
     /// Waits until everything handed over so far is written; at most two seconds.
     pub fn flush(&self) {
+        let end = Instant::now() + PATIENCE;
         let (done, wait) = sync_channel(1);
-        if self.sender.send(Message::Flush(done)).is_ok() {
-            let _ = wait.recv_timeout(Duration::from_secs(2));
+        if self.send(Message::Flush(done), end) {
+            let _ = wait.recv_timeout(end.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// Waits for room in the queue: whoever reads the other end of a pipe may have stopped.
+    fn send(&self, mut message: Message, until: Instant) -> bool {
+        loop {
+            message = match self.sender.try_send(message) {
+                Ok(()) => return true,
+                Err(TrySendError::Full(back)) if Instant::now() < until => back,
+                Err(_) => return false,
+            };
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
@@ -206,9 +219,9 @@ impl AccessLogWriter {
 fn run(receiver: &Receiver<Message>, destination: Destination) {
     let mut sink = open(&destination);
     let mut failing = false;
-    loop {
-        match receiver.recv_timeout(Duration::from_secs(3600)) {
-            Ok(Message::Lines(lines)) => {
+    while let Ok(message) = receiver.recv() {
+        match message {
+            Message::Lines(lines) => {
                 let result = sink.as_mut().map_or(Ok(()), |sink| sink.write_all(&lines));
                 if let Err(error) = &result
                     && !failing
@@ -217,15 +230,13 @@ fn run(receiver: &Receiver<Message>, destination: Destination) {
                 }
                 failing = result.is_err();
             }
-            Ok(Message::Reopen(destination)) => sink = open(&destination),
-            Ok(Message::Flush(done)) => {
+            Message::Reopen(destination) => sink = open(&destination),
+            Message::Flush(done) => {
                 if let Some(sink) = sink.as_mut() {
                     let _ = sink.flush();
                 }
                 let _ = done.send(());
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
         }
     }
 }
@@ -329,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_that_is_behind_loses_lines_and_counts_them() {
+    fn a_writer_that_is_behind_loses_lines_and_counts_them_and_holds_nobody_up() {
         let metrics = crate::telemetry::Metrics::new();
         let (sender, _never_read) = sync_channel(1);
         let writer = AccessLogWriter { sender, dropped: metrics.access_log_dropped.clone() };
@@ -339,5 +350,6 @@ mod tests {
             buffer.hand_over();
         }
         assert_eq!(metrics.access_log_dropped.get(), 2);
+        assert!(!writer.send(Message::Reopen(Destination::Off), Instant::now() + Duration::from_millis(20)));
     }
 }
