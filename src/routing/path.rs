@@ -21,32 +21,37 @@
 
 use std::borrow::Cow;
 
-/// Why a request's path can't be accepted.
+/// Why a request's path can't be accepted, on any route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.words())]
 pub enum PathError {
     /// `%00` or a raw NUL.
-    #[error("the path contains a NUL byte")]
     Nul,
     /// `%` without two hexadecimal digits.
-    #[error("the path contains a percent sign that is not followed by two hexadecimal digits")]
     BadEscape,
-    /// `%2F` or `%5C` (or a raw backslash) where the route does not allow it.
-    ///
-    /// [`normalise`] only reports these, see [`NormalPath::has_encoded_slash`].
-    #[error("the path contains an encoded slash or a backslash")]
-    EncodedSlash,
-    /// `.` or `..` beside an encoded slash; refused even where encoded slashes are allowed.
-    #[error("the path contains a dot segment beside an encoded slash or a backslash")]
+    /// `.` or `..` beside an encoded slash or a backslash.
     EncodedDots,
     /// `.` or `..` followed by a semicolon.
-    #[error("the path contains a dot segment with parameters")]
     DotParameters,
     /// A control character, a space, a fragment, a query.
-    #[error("the path contains a character that must be percent-encoded")]
     BadCharacter,
     /// Not starting with a slash.
-    #[error("the path does not start with a slash")]
     NotAbsolute,
+}
+
+impl PathError {
+    /// What is wrong, in words that never change between occurrences.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Nul => "the path contains a NUL byte",
+            Self::BadEscape => "the path contains a percent sign that is not followed by two hexadecimal digits",
+            Self::EncodedDots => "the path contains a dot segment beside an encoded slash or a backslash",
+            Self::DotParameters => "the path contains a dot segment with parameters",
+            Self::BadCharacter => "the path contains a character that must be percent-encoded",
+            Self::NotAbsolute => "the path does not start with a slash",
+        }
+    }
 }
 
 /// A path in the one spelling that is matched and forwarded.
@@ -63,7 +68,7 @@ pub struct NormalPath<'a> {
 /// Borrows when the path is already normal, the usual case. Normalising a normal path changes nothing.
 ///
 /// # Errors
-/// [`PathError`] names what is wrong; never [`PathError::EncodedSlash`], which is for the route to say.
+/// [`PathError`] names what is wrong; an encoded slash is not, since some routes take it.
 pub fn normalise(raw: &[u8]) -> Result<NormalPath<'_>, PathError> {
     if raw.first() != Some(&b'/') {
         return Err(PathError::NotAbsolute);

@@ -31,7 +31,7 @@ fn lengths_chunks_and_closes_all_carry_a_body() {
 fn answers_without_a_body_leave_the_connection_in_step() {
     let backend = FakeBackend::answering(|request| match (request.method(), request.target()) {
         ("HEAD", _) => "HTTP/1.1 200 OK\r\ncontent-length: 1234\r\nx-kind: head\r\n\r\n".into(),
-        (_, "/204") => "HTTP/1.1 204 No Content\r\n\r\n".into(),
+        (_, "/204") => "HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n".into(),
         (_, "/304") => "HTTP/1.1 304 Not Modified\r\netag: \"1\"\r\ncontent-length: 5\r\n\r\n".into(),
         _ => "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".into(),
     });
@@ -46,6 +46,7 @@ fn answers_without_a_body_leave_the_connection_in_step() {
     client.send("GET /204 HTTP/1.1\r\nHost: a\r\n\r\n");
     let response = client.response();
     assert_eq!((response.status, response.get("transfer-encoding")), (204, None));
+    assert_eq!(response.get("content-length"), None, "it promises what a 204 never has");
     client.send("GET /304 HTTP/1.1\r\nHost: a\r\n\r\n");
     let response = client.response();
     assert_eq!((response.status, response.get("etag")), (304, Some("\"1\"")));
@@ -155,20 +156,75 @@ fn trailers_of_a_request_reach_the_backend() {
     assert_eq!(request.trailers, [("x-checksum".to_owned(), "42".to_owned())]);
 }
 
+/// The connection ends behind such an answer, so the answer must say so: a client that kept it in a pool would
+/// lose its next request.
 #[test]
-fn answer_during_an_upload_reaches_the_client() {
+fn answer_during_an_upload_reaches_the_client_and_announces_the_end() {
     let backend = FakeBackend::start(|connection| {
         if connection.head().is_some() {
-            connection.send("HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno");
+            connection.send("HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno");
             // The rest of the upload is read, so that no reset overtakes the answer.
             connection.is_abandoned();
         }
     });
     let gateway = TestGateway::before(&backend);
+    for framing in ["Content-Length: 1000000\r\n\r\nbeginning", "Transfer-Encoding: chunked\r\n\r\n9\r\nbeginning\r\n"]
+    {
+        let mut client = gateway.client();
+        let response = client.send(format!("POST /x HTTP/1.1\r\nHost: a\r\n{framing}")).response();
+        assert_eq!((response.status, response.text().as_str()), (403, "no"), "{framing}");
+        assert_eq!(response.get("connection"), Some("close"), "{framing}");
+        assert!(client.half_close().rest().is_empty());
+    }
+}
+
+#[test]
+fn small_rest_of_an_upload_is_read_for_the_next_request() {
+    let backend = FakeBackend::start(|connection| {
+        if connection.head().is_some() {
+            connection.send("HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno");
+            connection.is_abandoned();
+        }
+    });
+    let gateway = TestGateway::before(&backend);
     let mut client = gateway.client();
-    client.send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nthe beginning");
+    client.send("POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello");
     let response = client.response();
-    assert_eq!((response.status, response.text().as_str()), (403, "no"));
+    assert_eq!((response.status, response.get("connection")), (403, None));
+    client.send("worldPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(client.response().status, 403, "the request behind the rest is served");
+}
+
+/// A conversation over one chunked upload: silence within it is no fault once the answer is under way.
+#[test]
+fn upload_may_be_silent_while_its_answer_is_under_way() {
+    let backend = FakeBackend::start(|connection| {
+        if connection.head().is_none() {
+            return;
+        }
+        connection.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nready\r\n");
+        while let Some(chunk) = connection.chunk() {
+            let text = String::from_utf8_lossy(&chunk).into_owned();
+            connection.send(format!("{:x}\r\n{text}\r\n", text.len()));
+            if text.is_empty() {
+                return;
+            }
+        }
+    });
+    let gateway = TestGateway::builder()
+        .server("timeouts", "{body: 200ms}")
+        .backend("backend", &backend)
+        .open_route("backend")
+        .start();
+    let mut client = gateway.client();
+    client.send("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert_eq!(client.head().first_line, "HTTP/1.1 200 OK");
+    assert_eq!(client.chunk(), b"ready");
+    for word in ["hello", "again"] {
+        assert!(client.is_silent_for(Duration::from_millis(500)), "the upload was cut");
+        assert_eq!(client.send(format!("5\r\n{word}\r\n")).chunk(), word.as_bytes());
+    }
+    assert_eq!(client.send("0\r\n\r\n").chunk(), b"");
 }
 
 #[test]

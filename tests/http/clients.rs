@@ -82,6 +82,18 @@ fn garbage_is_answered_once_and_closed() {
     assert_eq!(backend.requests().len(), 1);
 }
 
+/// An answer in HTTP/1's words would be noise to whoever speaks another protocol.
+#[test]
+fn request_line_of_another_protocol_is_not_answered() {
+    let backend = FakeBackend::echoing();
+    let gateway = TestGateway::before(&backend);
+    for bytes in ["INVALID CONNECTION PREFACE\r\n\r\n", "OPTIONS sip:shop.example SIP/2.0\r\nTo: a\r\n\r\n"] {
+        assert_eq!(gateway.client().send(bytes).rest(), b"", "{bytes:?}");
+    }
+    assert_eq!(gateway.get("/x", "").text(), "/x");
+    assert_eq!(backend.requests().len(), 1);
+}
+
 #[test]
 fn tls_on_the_plain_port_does_not_hang() {
     let backend = FakeBackend::echoing();

@@ -1,5 +1,6 @@
 //! What is passed on, what is made anew and what goes no further than this hop (RFC 9110 section 7.6).
 
+use crate::abuse::Abuse;
 use crate::support::{FakeBackend, TestGateway};
 
 #[test]
@@ -79,12 +80,34 @@ fn hop_by_hop_fields_of_a_response_stop_here() {
 fn connection_may_not_name_what_the_backend_needs() {
     let backend = FakeBackend::echoing();
     let gateway = TestGateway::before(&backend);
-    for value in ["authorization", "Authorization", "close, authorization", "keep-alive,AUTHORIZATION"] {
+    for value in [
+        "authorization",
+        "Authorization",
+        "close, authorization",
+        "keep-alive,AUTHORIZATION",
+        "cookie",
+        "host",
+        "content-type",
+        "x-forwarded-for",
+        "X-Forwarded-Proto",
+    ] {
         let response = gateway.get("/x", &format!("Authorization: Bearer abc\r\nConnection: {value}\r\n"));
         assert_eq!(response.status, 400, "{value}");
         response.problem();
     }
     assert_eq!(backend.connections(), 0);
+}
+
+/// Each name is looked for in every line: thousands of names once cost milliseconds a request.
+#[test]
+fn connection_may_name_few_fields() {
+    let abuse = Abuse::new();
+    let names = |count: usize| (0..count).map(|number| format!("x-{number}")).collect::<Vec<_>>().join(", ");
+    assert_eq!(abuse.gateway.get("/x", &format!("Connection: {}\r\n", names(32))).status, 200);
+    let response = abuse.refuses_headers(&format!("Connection: {}\r\n", names(33)), &[400]);
+    assert_eq!(response.problem(), "malformed-request");
+    let thousands = "a,".repeat(15_000);
+    abuse.refuses_headers(&format!("Connection: {thousands}\r\n{}", "X-Many: a\r\n".repeat(90)), &[400]);
 }
 
 #[test]

@@ -65,6 +65,8 @@ fn lines_ended_by_anything_but_crlf_are_refused() {
     for bytes in [
         "GET /x HTTP/1.1\nHost: shop.example\n\n",
         "GET /x HTTP/1.1\nHost: shop.example\r\n\r\n",
+        "\nGET /x HTTP/1.1\r\nHost: shop.example\r\n\r\n",
+        "\r\n\nGET /x HTTP/1.1\r\nHost: shop.example\r\n\r\n",
         "GET /x HTTP/1.1\r\nHost: shop.example\nX-A: b\r\n\r\n",
         "GET /x HTTP/1.1\r\nHost: shop.example\r\nX-A: b\n\r\n",
         "GET /x HTTP/1.1\r\nHost: shop.example\r\nX-A: b\r\n\n",
@@ -107,6 +109,8 @@ fn malformed_request_lines_are_refused() {
         "GET /x  HTTP/1.1",
         "GET /x HTTP/1.1 ",
         "GET /x y HTTP/1.1",
+        "GET /a?a=b c HTTP/1.1",
+        "GET /a?a=b c HTTP/1.0",
         "GET /x",
         "GET /x http/1.1",
         "GET /x HTTP/1.10",
@@ -146,6 +150,18 @@ fn one_empty_line_before_a_request_is_ignored() {
     let abuse = Abuse::new();
     let response = abuse.gateway.exchange("\r\nGET /x HTTP/1.1\r\nHost: shop.example\r\n\r\n");
     assert_eq!((response.status, response.text().as_str()), (200, "/x"));
+}
+
+/// Wherever the pieces end: a CR LF cut in two once hid the bare LF behind it.
+#[test]
+fn bare_line_feed_behind_a_split_empty_line_is_refused() {
+    let abuse = Abuse::new();
+    let mut client = abuse.gateway.client();
+    client.send("\r");
+    assert!(client.is_silent_for(std::time::Duration::from_millis(100)));
+    let response = client.send("\n\nGET /x HTTP/1.1\r\nHost: shop.example\r\n\r\n").response();
+    assert_eq!((response.status, response.problem().as_str()), (400, "malformed-request"));
+    assert!(client.rest().is_empty());
 }
 
 #[test]

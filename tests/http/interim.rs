@@ -39,6 +39,25 @@ fn backend_that_refuses_at_once_spares_the_upload() {
     }
 }
 
+/// A client that holds its body back as it may is not too slow: it is the backend that says nothing.
+#[test]
+fn backend_that_never_says_continue_is_a_504() {
+    let backend = FakeBackend::start(|connection| {
+        connection.head();
+        connection.is_abandoned();
+    });
+    let gateway = TestGateway::builder()
+        .server("timeouts", "{body: 100ms}")
+        .backend_with("backend", &[backend.address], ", timeouts: {response: 400ms}")
+        .open_route("backend")
+        .start();
+    let mut client = gateway.client();
+    let response = client.send(EXPECTING).response();
+    assert_eq!((response.status, response.problem().as_str()), (504, "upstream-timeout"));
+    assert_eq!(response.get("connection"), Some("close"), "the body may still come, and is no request");
+    assert!(client.rest().is_empty());
+}
+
 #[test]
 fn client_that_does_not_wait_is_served_all_the_same() {
     let backend = FakeBackend::echoing();

@@ -96,15 +96,27 @@ fn switch_that_nobody_asked_for_is_a_bad_answer() {
 }
 
 #[test]
-fn switch_to_another_protocol_than_was_asked_for_is_a_bad_answer() {
-    let backend = FakeBackend::start(|connection| {
-        connection.head();
-        connection.send(SWITCHING);
-        connection.is_abandoned();
-    });
-    let gateway = TestGateway::before(&backend);
-    let response = gateway.exchange(UPGRADE.replace("websocket", "telnet"));
-    assert_eq!((response.status, response.problem().as_str()), (502, "upstream-invalid"));
+fn switch_to_another_protocol_than_was_offered_is_a_bad_answer() {
+    for (answer, status) in [
+        ("Upgrade: evil\r\n", 502),
+        ("Upgrade: websocket, evil\r\n", 502),
+        ("Upgrade: websocket\r\nUpgrade: evil\r\n", 502),
+        ("Upgrade:\r\n", 502),
+        ("", 502),
+        ("Upgrade: WebSocket\r\n", 101),
+    ] {
+        let backend = FakeBackend::start(move |connection| {
+            connection.head();
+            connection.send(format!("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n{answer}\r\n"));
+            connection.is_abandoned();
+        });
+        let gateway = TestGateway::before(&backend);
+        let response = gateway.exchange(UPGRADE.replace("Upgrade: websocket", "Upgrade: chat, websocket"));
+        assert_eq!(response.status, status, "{answer:?}");
+        if status == 502 {
+            assert_eq!(response.problem(), "upstream-invalid", "{answer:?}");
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Reads a body out of a connection's bytes as its framing says.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::chunked::{Chunked, Piece};
 use crate::proxy::message::BodyLength;
@@ -48,7 +48,7 @@ impl BodyReader {
             Self::Exact(left) => {
                 let take = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
                 *left -= take as u64;
-                let data: Bytes = buffer.split_to(take).freeze();
+                let data = buffer.split_to(take).freeze();
                 if *left == 0 {
                     *self = Self::Done;
                 }

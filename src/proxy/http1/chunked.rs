@@ -150,11 +150,11 @@ fn trailers_end(buffer: &BytesMut) -> Result<Option<usize>, &'static str> {
             return Err("a trailer line does not end in CR LF");
         }
         if at - 1 == line_start {
-            return Ok(Some(at + 1));
+            return if at < TRAILERS { Ok(Some(at + 1)) } else { Err("the trailers are too large") };
         }
         line_start = at + 1;
     }
-    if buffer.len() > TRAILERS { Err("the trailers are too large") } else { Ok(None) }
+    if buffer.len() >= TRAILERS { Err("the trailers are too large") } else { Ok(None) }
 }
 
 fn trailers(section: &[u8]) -> Result<Option<Fields>, &'static str> {
@@ -254,9 +254,13 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_extensions_is_cut_off() {
+    fn floods_of_extensions_and_trailers_are_cut_off() {
         let flood = b"1;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n".repeat(1000);
         assert_eq!(read_all(&flood, 4096).expect_err("refused"), "too many chunk extensions");
+        let trailers = [&b"0\r\n"[..], &b"a: bbbb\r\n".repeat(1000), b"\r\n"].concat();
+        for piece in [1, trailers.len()] {
+            assert_eq!(read_all(&trailers, piece).expect_err("refused"), "the trailers are too large");
+        }
         assert_eq!(read_all(&[b'1'; 300], 300).expect_err("refused"), "a chunk's size line is too long");
     }
 }

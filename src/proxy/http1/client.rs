@@ -266,11 +266,10 @@ impl Http1Exchange {
         self.buffer.advance(end);
         self.scan = HeadScan::default();
         if head.status == 101 {
-            let switched_to = head.fields.get(Known::Upgrade).unwrap_or_default();
-            let asked = list_elements(&self.upgrade).any(|protocol| protocol.eq_ignore_ascii_case(switched_to));
-            return match asked {
-                true => Ok(Some(Event::Final(head))),
-                false => Err(ExchangeError::Invalid("it switches to a protocol that nobody asked for")),
+            return if self.asked_for(&head) {
+                Ok(Some(Event::Final(head)))
+            } else {
+                Err(ExchangeError::Invalid("it switches to a protocol that nobody asked for"))
             };
         }
         if head.status < 200 {
@@ -286,6 +285,13 @@ impl Http1Exchange {
             self.idle_for = Duration::from_secs(seconds.saturating_sub(1));
         }
         Ok(Some(Event::Final(head)))
+    }
+
+    /// A 101 names protocols, and the client offered each of them (RFC 9110, section 7.8).
+    fn asked_for(&self, switch: &ResponseHead) -> bool {
+        let offered = |chosen: &[u8]| list_elements(&self.upgrade).any(|offer| offer.eq_ignore_ascii_case(chosen));
+        let mut chosen = switch.fields.get_all(Known::Upgrade).flat_map(list_elements).peekable();
+        chosen.peek().is_some() && chosen.all(offered)
     }
 
     /// More of the client's body is awaited and everything that came was sent.

@@ -211,12 +211,13 @@ pub(crate) async fn linger(io: &std::cell::RefCell<ClientIo>, patience: Duration
     let mut left: usize = 1 << 20;
     std::future::poll_fn(|cx| {
         let mut io = io.borrow_mut();
-        let _ = ready!(io.poll_shutdown(cx));
         loop {
-            io.buffer.clear();
+            // Looked at before anything that may wait, and by the clock as well for a peer that never pauses.
             if left == 0 || start.elapsed() > patience || deadline.poll(cx).is_ready() {
                 return Poll::Ready(());
             }
+            let _ = ready!(io.poll_shutdown(cx));
+            io.buffer.clear();
             match ready!(io.poll_fill(cx)) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
                 Ok(read) => left = left.saturating_sub(read),

@@ -1,15 +1,15 @@
 //! Finds the end of a head line by line as bytes arrive, so that a slow sender costs no second look
 //! and limits strike before the whole head is there.
 
-/// What is wrong before a head is complete.
+/// Why a head is refused before it is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Oversize {
+pub(crate) enum HeadFlaw {
     /// The first line is over its limit.
-    FirstLine,
+    LongFirstLine,
     /// The header section is over its limit in bytes.
-    Bytes,
+    TooManyBytes,
     /// Too many header lines.
-    Lines,
+    TooManyLines,
     /// A line that does not end in CR LF: two parsers may see two messages.
     BareLf,
 }
@@ -38,33 +38,37 @@ impl HeadScan {
     }
 
     /// Length of the head including its empty line, once it is complete.
-    pub(crate) fn advance(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, Oversize> {
+    pub(crate) fn advance(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, HeadFlaw> {
         for at in memchr::memchr_iter(b'\n', &bytes[self.scanned..]) {
             let at = self.scanned + at;
             if at == 0 || bytes[at - 1] != b'\r' {
-                return Err(Oversize::BareLf);
+                return Err(HeadFlaw::BareLf);
             }
             let empty = at - 1 == self.line_start;
             self.line_start = at + 1;
             if self.first_line_end == 0 {
                 if at > limits.first_line {
-                    return Err(Oversize::FirstLine);
+                    return Err(HeadFlaw::LongFirstLine);
                 }
                 self.first_line_end = at;
             } else if empty {
-                return if at - self.first_line_end > limits.bytes { Err(Oversize::Bytes) } else { Ok(Some(at + 1)) };
+                return if at - self.first_line_end > limits.bytes {
+                    Err(HeadFlaw::TooManyBytes)
+                } else {
+                    Ok(Some(at + 1))
+                };
             } else {
                 self.lines += 1;
                 if self.lines > limits.lines {
-                    return Err(Oversize::Lines);
+                    return Err(HeadFlaw::TooManyLines);
                 }
             }
         }
         self.scanned = bytes.len();
         if self.first_line_end == 0 {
-            return if bytes.len() > limits.first_line { Err(Oversize::FirstLine) } else { Ok(None) };
+            return if bytes.len() > limits.first_line { Err(HeadFlaw::LongFirstLine) } else { Ok(None) };
         }
-        if bytes.len() - self.first_line_end > limits.bytes { Err(Oversize::Bytes) } else { Ok(None) }
+        if bytes.len() - self.first_line_end > limits.bytes { Err(HeadFlaw::TooManyBytes) } else { Ok(None) }
     }
 }
 
@@ -97,10 +101,10 @@ mod tests {
     #[test]
     fn limits_strike_before_the_head_is_complete() {
         let scan = |bytes: &[u8]| HeadScan::default().advance(bytes, LIMITS);
-        assert_eq!(scan(&[b'a'; 21]), Err(Oversize::FirstLine));
-        assert_eq!(scan(b"GET / HTTP/1.1\r\nA: b\r\nA: b\r\nA: b\r\n"), Err(Oversize::Lines));
-        assert_eq!(scan(&[b"GET / HTTP/1.1\r\n".to_vec(), vec![b'a'; 50]].concat()), Err(Oversize::Bytes));
-        assert_eq!(scan(b"GET / HTTP/1.1\n"), Err(Oversize::BareLf));
-        assert_eq!(scan(b"GET / HTTP/1.1\r\nA: b\n"), Err(Oversize::BareLf));
+        assert_eq!(scan(&[b'a'; 21]), Err(HeadFlaw::LongFirstLine));
+        assert_eq!(scan(b"GET / HTTP/1.1\r\nA: b\r\nA: b\r\nA: b\r\n"), Err(HeadFlaw::TooManyLines));
+        assert_eq!(scan(&[b"GET / HTTP/1.1\r\n".to_vec(), vec![b'a'; 50]].concat()), Err(HeadFlaw::TooManyBytes));
+        assert_eq!(scan(b"GET / HTTP/1.1\n"), Err(HeadFlaw::BareLf));
+        assert_eq!(scan(b"GET / HTTP/1.1\r\nA: b\n"), Err(HeadFlaw::BareLf));
     }
 }

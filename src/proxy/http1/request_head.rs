@@ -4,17 +4,20 @@
 //! 2.2, 3.2, 5.2 and 6; CWE-444). The path is normalised here too, so that whatever is matched
 //! later is what is forwarded.
 
-use super::head_end::{HeadLimits, Oversize, header_section};
+use smallvec::SmallVec;
+
+use super::connection_field::ConnectionField;
+use super::head_end::{HeadFlaw, HeadLimits, header_section};
 use crate::problem::Code;
 use crate::proxy::message::{BodyLength, HeadError, RequestHead, Version};
-use crate::routing::{self, PathError};
+use crate::routing;
 use crate::snapshot::Limits;
 use crate::types::fields::{Fields, Known, list_elements};
 
 /// Longest method in bytes.
 const METHOD: usize = 32;
 
-/// Fields that `Connection` must not name: dropping them would change what the request means.
+/// Fields that `Connection` must not name; see [`must_reach_the_backend`].
 const END_TO_END: &[Known] = &[
     Known::Authorization,
     Known::Host,
@@ -37,13 +40,13 @@ pub(crate) fn head_limits(limits: &Limits) -> HeadLimits {
     }
 }
 
-impl From<Oversize> for HeadError {
-    fn from(oversize: Oversize) -> Self {
-        match oversize {
-            Oversize::FirstLine => Self::new(Code::UriTooLong, "the request line is longer than the gateway takes"),
-            Oversize::Bytes => Self::new(Code::HeadersTooLarge, "the header section has too many bytes"),
-            Oversize::Lines => Self::new(Code::HeadersTooLarge, "the header section has too many lines"),
-            Oversize::BareLf => Self::malformed("a line of the head does not end in CR LF"),
+impl From<HeadFlaw> for HeadError {
+    fn from(flaw: HeadFlaw) -> Self {
+        match flaw {
+            HeadFlaw::LongFirstLine => Self::new(Code::UriTooLong, "the request line is longer than the gateway takes"),
+            HeadFlaw::TooManyBytes => Self::new(Code::HeadersTooLarge, "the header section has too many bytes"),
+            HeadFlaw::TooManyLines => Self::new(Code::HeadersTooLarge, "the header section has too many lines"),
+            HeadFlaw::BareLf => Self::malformed("a line of the head does not end in CR LF"),
         }
     }
 }
@@ -51,7 +54,7 @@ impl From<Oversize> for HeadError {
 /// Reads a complete head (up to and including its empty line) into `head`.
 pub(crate) fn parse(bytes: &[u8], lines: usize, limits: &Limits, head: &mut RequestHead) -> Result<(), HeadError> {
     head.clear();
-    let mut slots = smallvec::SmallVec::<[httparse::Header<'_>; 32]>::from_elem(httparse::EMPTY_HEADER, lines);
+    let mut slots = SmallVec::<[httparse::Header<'_>; 32]>::from_elem(httparse::EMPTY_HEADER, lines);
     let mut request = httparse::Request::new(&mut slots);
     match request.parse(bytes) {
         Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
@@ -150,24 +153,12 @@ pub(crate) fn store_target(target: &str, head: &mut RequestHead) -> Result<(), H
         return Err(HeadError::new(Code::InvalidPath, "the query holds a character that must be percent-encoded"));
     }
     let normal =
-        routing::normalise(path.as_bytes()).map_err(|error| HeadError::new(Code::InvalidPath, path_detail(error)))?;
+        routing::normalise(path.as_bytes()).map_err(|error| HeadError::new(Code::InvalidPath, error.words()))?;
     head.has_encoded_slash = normal.has_encoded_slash;
     head.target.push_str(&normal.path);
     head.path_end = head.target.len();
     head.target.push_str(query);
     Ok(())
-}
-
-fn path_detail(error: PathError) -> &'static str {
-    match error {
-        PathError::Nul => "the path contains a NUL byte",
-        PathError::BadEscape => "the path contains a percent sign that is not followed by two hexadecimal digits",
-        PathError::EncodedSlash => "the path contains an encoded slash or a backslash",
-        PathError::BadCharacter => "the path contains a character that must be percent-encoded",
-        PathError::NotAbsolute => "the path does not start with a slash",
-        PathError::EncodedDots => "the path hides dot segments between encoded slashes",
-        PathError::DotParameters => "the path has parameters on a dot segment",
-    }
 }
 
 fn read_host(head: &mut RequestHead) -> Result<(), HeadError> {
@@ -198,50 +189,33 @@ fn read_host(head: &mut RequestHead) -> Result<(), HeadError> {
 
 /// A host with an optional port: a registered name, an IPv4 address, or an IPv6 address in brackets.
 pub(crate) fn is_authority(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[') {
+    let (is_host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let Some((address, after)) = rest.split_once(']') else { return false };
-            if address.parse::<std::net::Ipv6Addr>().is_err() {
-                return false;
-            }
-            ("v6", after)
+            (address.parse::<std::net::Ipv6Addr>().is_ok(), after)
         }
-        None => match memchr::memchr(b':', text.as_bytes()) {
-            Some(at) => text.split_at(at),
-            None => (text, ""),
-        },
-    };
-    let port_ok = match port.strip_prefix(':') {
-        None => port.is_empty(),
-        Some(digits) => {
-            digits.len() <= 5
-                && digits.bytes().all(|b| b.is_ascii_digit())
-                && (digits.is_empty() || digits.parse::<u16>().is_ok())
+        None => {
+            let (name, port) = text.split_at(memchr::memchr(b':', text.as_bytes()).unwrap_or(text.len()));
+            (is_registered_name(name.as_bytes()), port)
         }
     };
-    let name_ok = !host.is_empty()
-        && host.len() <= 255
-        && host.bytes().all(|byte| {
-            byte.is_ascii_alphanumeric()
-                || matches!(
-                    byte,
-                    b'-' | b'.'
-                        | b'_'
-                        | b'~'
-                        | b'%'
-                        | b'!'
-                        | b'$'
-                        | b'&'
-                        | b'\''
-                        | b'('
-                        | b')'
-                        | b'*'
-                        | b'+'
-                        | b';'
-                        | b'='
-                )
-        });
-    port_ok && name_ok
+    is_host && port.strip_prefix(':').map_or(port.is_empty(), is_port)
+}
+
+/// Digits of a port, or none: RFC 3986, section 3.2.3, lets a colon stand alone.
+fn is_port(digits: &str) -> bool {
+    digits.len() <= 5
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && (digits.is_empty() || digits.parse::<u16>().is_ok())
+}
+
+/// RFC 3986, section 3.2.2, but for the comma, which would make a list of it.
+fn is_registered_name(name: &[u8]) -> bool {
+    let legal = |at: usize, byte: u8| match byte {
+        b'%' => name.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
+        byte => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&byte),
+    };
+    (1..=255).contains(&name.len()) && name.iter().enumerate().all(|(at, byte)| legal(at, *byte))
 }
 
 fn read_framing(head: &mut RequestHead) -> Result<(), HeadError> {
@@ -260,28 +234,29 @@ fn read_framing(head: &mut RequestHead) -> Result<(), HeadError> {
     if head.version == Version::Http10 {
         return Err(HeadError::malformed("HTTP/1.0 has no Transfer-Encoding"));
     }
-    let mut codings = fields.get_all(Known::TransferEncoding).flat_map(list_elements);
-    let first = codings.next().unwrap_or_default();
-    let more = codings.next();
-    if first.eq_ignore_ascii_case(b"chunked") && more.is_none() && fields.get_all(Known::TransferEncoding).count() == 1
-    {
-        head.body = BodyLength::Unknown;
-        return Ok(());
+    let lines = fields.get_all(Known::TransferEncoding).count();
+    let codings: SmallVec<[&[u8]; 4]> = fields.get_all(Known::TransferEncoding).flat_map(list_elements).collect();
+    match codings.split_last() {
+        Some((last, [])) if lines == 1 && last.eq_ignore_ascii_case(b"chunked") => {
+            head.body = BodyLength::Unknown;
+            Ok(())
+        }
+        Some((last, [first, more @ ..]))
+            if last.eq_ignore_ascii_case(b"chunked")
+                && is_compression(first)
+                && more.iter().all(|coding| is_compression(coding)) =>
+        {
+            Err(HeadError::new(Code::NotImplemented, "the only transfer coding the gateway takes is chunked"))
+        }
+        _ => Err(HeadError::malformed("Transfer-Encoding is not exactly one \"chunked\"")),
     }
-    let codings: Vec<_> = fields.get_all(Known::TransferEncoding).flat_map(list_elements).collect();
-    let chunked = codings.iter().filter(|coding| coding.eq_ignore_ascii_case(b"chunked")).count();
-    let known = |coding: &&&[u8]| {
-        ["gzip", "deflate", "compress", "x-gzip", "x-compress"]
-            .iter()
-            .any(|name| coding.eq_ignore_ascii_case(name.as_bytes()))
-    };
-    if chunked == 1
-        && codings.last().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"))
-        && codings[..codings.len() - 1].iter().all(|coding| known(&coding))
-    {
-        return Err(HeadError::new(Code::NotImplemented, "the only transfer coding the gateway takes is chunked"));
-    }
-    Err(HeadError::malformed("Transfer-Encoding is not exactly one \"chunked\""))
+}
+
+/// A transfer coding that exists and that nobody uses (RFC 9112, section 7.2).
+fn is_compression(coding: &[u8]) -> bool {
+    ["gzip", "deflate", "compress", "x-gzip", "x-compress"]
+        .iter()
+        .any(|name| coding.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 /// The one `Content-Length`, if there is one.
@@ -298,34 +273,26 @@ pub(crate) fn content_length(fields: &Fields) -> Result<Option<u64>, &'static st
 }
 
 fn read_connection(head: &mut RequestHead) -> Result<(), HeadError> {
-    let mut keep_alive = head.version == Version::Http11;
-    let mut wants_upgrade = false;
-    let mut named: smallvec::SmallVec<[String; 2]> = smallvec::SmallVec::new();
-    for option in head.fields.get_all(Known::Connection).flat_map(list_elements) {
-        if option.eq_ignore_ascii_case(b"close") {
-            head.close = true;
-        } else if option.eq_ignore_ascii_case(b"keep-alive") {
-            keep_alive = true;
-        } else if option.eq_ignore_ascii_case(b"upgrade") {
-            wants_upgrade = true;
-        } else if !option.eq_ignore_ascii_case(b"te") {
-            if END_TO_END.contains(&Known::classify(option)) {
-                return Err(HeadError::malformed("Connection names a field that must reach the backend"));
-            }
-            named.push(String::from_utf8_lossy(option).into_owned());
-        }
+    let connection = ConnectionField::read(&head.fields).map_err(HeadError::malformed)?;
+    if connection.named().any(must_reach_the_backend) {
+        return Err(HeadError::malformed("Connection names a field that must reach the backend"));
     }
-    head.close |= !keep_alive;
-    if !named.is_empty() {
-        head.fields.remove_if(|field| named.iter().any(|name| field.name().eq_ignore_ascii_case(name)));
-    }
+    head.close = connection.close || (head.version == Version::Http10 && !connection.keep_alive);
+    connection.strip(&mut head.fields);
     head.takes_trailers =
         head.fields.get_all(Known::Te).flat_map(list_elements).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
-    if wants_upgrade && head.version == Version::Http11 && head.body == BodyLength::None {
+    if connection.upgrade && head.version == Version::Http11 && head.body == BodyLength::None {
         let mut protocols = head.fields.get_all(Known::Upgrade).flat_map(list_elements).peekable();
         head.upgrade = protocols.peek().is_some() && !protocols.any(|protocol| protocol.eq_ignore_ascii_case(b"h2c"));
     }
     Ok(())
+}
+
+/// `Connection` must not name it: dropping it would change what the request means.
+fn must_reach_the_backend(name: &[u8]) -> bool {
+    const FORWARDED: &[u8] = b"x-forwarded-";
+    END_TO_END.contains(&Known::classify(name))
+        || name.get(..FORWARDED.len()).is_some_and(|start| start.eq_ignore_ascii_case(FORWARDED))
 }
 
 pub(crate) fn read_expectation(head: &mut RequestHead) -> Result<(), HeadError> {

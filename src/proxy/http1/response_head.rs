@@ -1,6 +1,7 @@
 //! A backend's response head from bytes, as strict as the request's: what is doubtful is a 502 and
 //! that connection is not used again.
 
+use super::connection_field::ConnectionField;
 use super::head_end::{HeadLimits, header_section};
 use super::request_head::content_length;
 use crate::proxy::message::{BodyLength, ResponseHead};
@@ -42,31 +43,15 @@ pub(crate) fn parse(
     }
     head.reason.push_str(response.reason.unwrap_or_default());
     head.fields.adopt(header_section(bytes), response.headers.iter().map(|header| (header.name, header.value)));
-    let mut keep_alive = response.version == Some(1);
-    read_connection(head, &mut keep_alive);
-    head.body = framing(head, response.version == Some(1), to_head)?;
-    if head.body == BodyLength::UntilClose {
-        keep_alive = false;
+    let http11 = response.version == Some(1);
+    let connection = ConnectionField::read(&head.fields)?;
+    connection.strip(&mut head.fields);
+    head.body = framing(head, http11, to_head)?;
+    if matches!(head.status, 100..=199 | 204) {
+        head.fields.remove(Known::ContentLength); // RFC 9110, section 8.6: there it only misleads
     }
-    Ok(Persistence { keep_alive, idle_seconds: idle_seconds(head) })
-}
-
-fn read_connection(head: &mut ResponseHead, keep_alive: &mut bool) {
-    let mut close = false;
-    let mut named: smallvec::SmallVec<[String; 2]> = smallvec::SmallVec::new();
-    for option in head.fields.get_all(Known::Connection).flat_map(list_elements) {
-        if option.eq_ignore_ascii_case(b"close") {
-            close = true;
-        } else if option.eq_ignore_ascii_case(b"keep-alive") {
-            *keep_alive = true;
-        } else if !matches!(Known::classify(option), Known::Upgrade | Known::ContentLength | Known::TransferEncoding) {
-            named.push(String::from_utf8_lossy(option).into_owned());
-        }
-    }
-    *keep_alive &= !close;
-    if !named.is_empty() {
-        head.fields.remove_if(|field| named.iter().any(|name| field.name().eq_ignore_ascii_case(name)));
-    }
+    let stays = (http11 || connection.keep_alive) && !connection.close;
+    Ok(Persistence { keep_alive: stays && head.body != BodyLength::UntilClose, idle_seconds: idle_seconds(head) })
 }
 
 fn idle_seconds(head: &ResponseHead) -> Option<u64> {
@@ -143,5 +128,19 @@ mod tests {
         let (head, _) =
             read("HTTP/1.1 204 No Content\r\nConnection: X-Internal\r\nx-internal: secret\r\n\r\n").expect("valid");
         assert_eq!(head.fields.find("x-internal"), None);
+        let names: String = (0..33).map(|number| format!("x-{number},")).collect();
+        assert!(read(&format!("HTTP/1.1 200 OK\r\nConnection: {names}\r\n\r\n")).is_err());
+    }
+
+    #[test]
+    fn a_length_where_nothing_follows_is_dropped_but_for_304_and_head() {
+        let length = |status: &str| {
+            let (head, _) = read(&format!("HTTP/1.1 {status}\r\nContent-Length: 3\r\n\r\n")).expect("valid");
+            assert_eq!(head.body, BodyLength::None);
+            head.fields.get(Known::ContentLength).map(<[u8]>::to_vec)
+        };
+        assert_eq!(length("204 No Content"), None);
+        assert_eq!(length("103 Early Hints"), None);
+        assert_eq!(length("304 Not Modified").as_deref(), Some(&b"3"[..]));
     }
 }

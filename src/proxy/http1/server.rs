@@ -5,14 +5,15 @@ use std::future::Future as _;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::connection::{ClientIo, linger};
 use super::head_end::HeadScan;
+use super::pump::{CLIENT_STALL, pump};
 use super::request_head;
 use super::write::{self, Delimiter};
 use crate::problem::{Code, Problem};
-use crate::proxy::body::{BodyError, RequestBody};
+use crate::proxy::body::RequestBody;
 use crate::proxy::core::{Core, View};
 use crate::proxy::deadline::Deadline;
 use crate::proxy::exchange::{self, InterimSink};
@@ -21,14 +22,11 @@ use crate::proxy::record::{Record, Spare};
 use crate::proxy::reply::Reply;
 use crate::proxy::tunnel;
 use crate::proxy::worker::{Peer, Registration};
-use crate::types::fields::Fields;
 
 /// How long bytes that nobody wants are waited for after the last answer.
 const LINGER: Duration = Duration::from_secs(2);
 /// The same while the process is ending.
 const LAST_LINGER: Duration = Duration::from_millis(200);
-/// A client that takes not a byte of its answer for this long is given up.
-const CLIENT_STALL: Duration = Duration::from_secs(60);
 /// An unread body up to this size is read and thrown away rather than closing the connection.
 const DRAIN: u64 = 64 << 10;
 
@@ -85,7 +83,7 @@ async fn next_request(core: &Core, io: &Rc<RefCell<ClientIo>>, head: &mut Reques
     std::future::poll_fn(|cx| {
         let io = &mut *io.borrow_mut();
         loop {
-            skip_empty_lines(io, &scan);
+            skip_empty_lines(io, &mut scan);
             if !io.buffer.is_empty() {
                 let view = core.view();
                 let limits = &view.snapshot.server.limits;
@@ -137,11 +135,10 @@ async fn next_request(core: &Core, io: &Rc<RefCell<ClientIo>>, head: &mut Reques
 }
 
 /// RFC 9112, section 2.2: an empty line before the request line is ignored.
-fn skip_empty_lines(io: &mut ClientIo, scan: &HeadScan) {
-    if scan.lines() == 0 {
-        while io.buffer.starts_with(b"\r\n") {
-            bytes::Buf::advance(&mut io.buffer, 2);
-        }
+fn skip_empty_lines(io: &mut ClientIo, scan: &mut HeadScan) {
+    while io.buffer.starts_with(b"\r\n") {
+        bytes::Buf::advance(&mut io.buffer, 2);
+        *scan = HeadScan::default(); // it may have seen the CR already
     }
 }
 
@@ -273,104 +270,6 @@ async fn drain(io: &Rc<RefCell<ClientIo>>) -> bool {
     .await
 }
 
-/// Moves the answer's body to the client. The exchange's deadline runs while the backend is waited
-/// for, not while the client is. `Err` is the access log's word for what broke it off.
-async fn pump(io: &RefCell<ClientIo>, reply: &mut Reply, delimiter: Delimiter) -> Result<(), &'static str> {
-    let mut left = match reply.head.body {
-        BodyLength::Exact(length) => Some(length),
-        _ => None,
-    };
-    let takes_trailers = reply.record.head.takes_trailers;
-    let mut ended = reply.head.body == BodyLength::None;
-    let mut stall = Deadline::default();
-    let mut blocked: Option<(Instant, u64)> = None;
-    std::future::poll_fn(|cx| {
-        let mut pending = false;
-        loop {
-            if ended || pending || io.borrow().queue.is_full() {
-                let mut io = io.borrow_mut();
-                match io.poll_flush(cx) {
-                    Poll::Ready(Err(_)) => return Poll::Ready(Err("client-gone")),
-                    Poll::Ready(Ok(())) => {
-                        if let Some((since, _)) = blocked.take() {
-                            reply.record.deadline.extend(since.elapsed());
-                            stall.clear();
-                        }
-                        if ended {
-                            return Poll::Ready(Ok(()));
-                        }
-                    }
-                    Poll::Pending => {
-                        let written = io.written();
-                        if blocked.is_none_or(|(_, before)| before != written) {
-                            blocked = Some((blocked.map_or_else(Instant::now, |(since, _)| since), written));
-                            stall.set(CLIENT_STALL);
-                        }
-                        return stall.poll(cx).map(|()| Err("client-stalled"));
-                    }
-                }
-                if pending {
-                    if io.poll_gone(cx).is_ready() {
-                        return Poll::Ready(Err("client-gone"));
-                    }
-                    return reply.record.deadline.poll(cx).map(|()| Err("request-timeout"));
-                }
-            }
-            let next = match reply.body.poll_next(cx) {
-                Poll::Pending => {
-                    pending = true;
-                    continue;
-                }
-                Poll::Ready(next) => next,
-            };
-            match next {
-                None => {
-                    if left.is_some_and(|left| left > 0) {
-                        return Poll::Ready(Err("upstream-closed"));
-                    }
-                    if delimiter == Delimiter::Chunked {
-                        write::last_chunk(io.borrow_mut().queue.gather(), None);
-                    }
-                    ended = true;
-                }
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) if data.is_empty() => {}
-                    Ok(data) => {
-                        let length = data.len() as u64;
-                        if left.is_some_and(|left| left < length) {
-                            return Poll::Ready(Err("upstream-malformed"));
-                        }
-                        left = left.map(|left| left - length);
-                        reply.record.sent += length;
-                        io.borrow_mut().queue.push(data, delimiter == Delimiter::Chunked);
-                        ended = left == Some(0) && is_settled(&reply.body);
-                    }
-                    Err(frame) => {
-                        if let (Delimiter::Chunked, Ok(trailers)) = (delimiter, frame.into_trailers()) {
-                            let mut fields = Fields::new();
-                            crate::proxy::convert::push_header_map(&trailers, &mut fields);
-                            write::last_chunk(io.borrow_mut().queue.gather(), takes_trailers.then_some(&fields));
-                        }
-                        ended = true;
-                    }
-                },
-                Some(Err(error)) => {
-                    // What came so far leaves; then the connection breaks off, so that nobody takes it for whole.
-                    let _ = io.borrow_mut().poll_flush(cx);
-                    return Poll::Ready(Err(BodyError::word(error)));
-                }
-            }
-        }
-    })
-    .await
-}
-
-/// Nothing is left to be read or sent at the backend.
-fn is_settled(body: &crate::proxy::body::ResponseBody) -> bool {
-    use crate::proxy::body::ResponseBody;
-    !matches!(body, ResponseBody::Http2(_))
-}
-
 /// Hands both connections to the tunnel after a 101.
 async fn upgrade(
     io: &Rc<RefCell<ClientIo>>,
@@ -378,7 +277,12 @@ async fn upgrade(
     mut exchange: Box<super::client::Http1Exchange>,
 ) -> After {
     write::response_head(io.borrow_mut().queue.gather(), &reply.head, Delimiter::Length, Some("Upgrade"));
-    if std::future::poll_fn(|cx| io.borrow_mut().poll_flush(cx)).await.is_err() {
+    let mut stall = Deadline::after(CLIENT_STALL);
+    let switched = std::future::poll_fn(|cx| match io.borrow_mut().poll_flush(cx) {
+        Poll::Ready(flushed) => Poll::Ready(flushed.is_ok()),
+        Poll::Pending => stall.poll(cx).map(|()| false),
+    });
+    if !switched.await {
         return After::Drop;
     }
     let idle = reply.record.idle_timeout();

@@ -1,6 +1,11 @@
 //! Writes heads and chunks as HTTP/1.1 bytes.
 
-use bytes::Bytes;
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, Bytes};
+use tokio::io::AsyncWrite;
 
 use crate::proxy::message::{BodyLength, RequestHead, ResponseHead};
 use crate::types::fields::{Fields, Known};
@@ -16,9 +21,9 @@ pub(crate) fn request_head(out: &mut Vec<u8>, head: &RequestHead) {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
     if head.upgrade {
-        out.extend_from_slice(b"Connection: Upgrade\r\n");
+        out.extend_from_slice(b"connection: Upgrade\r\n");
     } else if head.takes_trailers {
-        out.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
+        out.extend_from_slice(b"te: trailers\r\nconnection: TE\r\n");
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -45,7 +50,7 @@ pub(crate) fn status_line(out: &mut Vec<u8>, status: u16, reason: &str) {
 }
 
 fn canonical_reason(status: u16) -> &'static str {
-    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Unknown")
+    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default()
 }
 
 /// Writes a final response's head for a client.
@@ -141,29 +146,24 @@ impl WriteQueue {
         }
     }
 
-    /// Writes until everything is with the kernel. Returns whether any byte was taken at all so far through `progress`.
-    pub(crate) fn poll_flush<W: tokio::io::AsyncWrite + Unpin>(
+    /// Writes until everything is with the kernel; adds to `progress` the bytes that were taken.
+    pub(crate) fn poll_flush<W: AsyncWrite + Unpin>(
         &mut self,
         mut to: W,
-        cx: &mut std::task::Context<'_>,
+        cx: &mut Context<'_>,
         progress: &mut u64,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        use std::task::{Poll, ready};
+    ) -> Poll<io::Result<()>> {
         while !self.is_empty() {
             let gathered = &self.gathered[self.written..];
-            let pin = std::pin::Pin::new(&mut to);
+            let pin = Pin::new(&mut to);
             let taken = if self.large.is_empty() && self.tail.is_empty() {
                 ready!(pin.poll_write(cx, gathered))?
             } else {
-                let slices = [
-                    std::io::IoSlice::new(gathered),
-                    std::io::IoSlice::new(&self.large),
-                    std::io::IoSlice::new(self.tail),
-                ];
+                let slices = [IoSlice::new(gathered), IoSlice::new(&self.large), IoSlice::new(self.tail)];
                 ready!(pin.poll_write_vectored(cx, &slices))?
             };
             if taken == 0 {
-                return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
+                return Poll::Ready(Err(ErrorKind::WriteZero.into()));
             }
             *progress += taken as u64;
             self.consume(taken);
@@ -177,35 +177,35 @@ impl WriteQueue {
         let gathered = taken.min(self.gathered.len() - self.written);
         self.written += gathered;
         let large = (taken - gathered).min(self.large.len());
-        bytes::Buf::advance(&mut self.large, large);
+        self.large.advance(large);
         self.tail = &self.tail[taken - gathered - large..];
     }
 }
 
-/// The value of `Content-Length` that goes with a body of known length.
+/// Sets the `Content-Length` of a body of known length.
 pub(crate) fn set_content_length(fields: &mut Fields, length: u64) {
     fields.set(Known::ContentLength, "content-length", length.to_string().as_bytes());
 }
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
-    use std::pin::Pin;
-    use std::task::{Context, Poll, Waker};
 
     /// Takes at most three bytes at a time.
     struct Slow(Vec<u8>);
 
-    impl tokio::io::AsyncWrite for Slow {
-        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    impl AsyncWrite for Slow {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
             let taken = bytes.len().min(3);
             self.0.extend_from_slice(&bytes[..taken]);
             Poll::Ready(Ok(taken))
         }
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
         }
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
         }
     }
