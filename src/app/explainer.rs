@@ -105,6 +105,7 @@ fn run_filters(
         fields,
         now: Timestamp::now(),
         identity: pretended.flatten(),
+        auth: None,
         waits: 0,
     };
     for filter in filters::chain(auth, &snapshot.auth, route.cors.as_ref()) {

@@ -98,7 +98,8 @@ impl Authenticator {
         let subject = Arc::from(subject(&jws.claims)?);
         let keys = issuer.keys.current();
         if keys.generation == 0 {
-            return Err(AuthError::KeysUnavailable(Arc::clone(&self.names[index])));
+            let (issuer, keys) = (Arc::clone(&self.names[index]), Arc::clone(&issuer.keys));
+            return Err(AuthError::KeysUnavailable { issuer, keys });
         }
         check_signature(&jws, &keys).map_err(|error| match error {
             SignatureError::Invalid(text) => AuthError::Invalid(text),

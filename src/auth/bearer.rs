@@ -38,7 +38,7 @@ pub fn challenge(realm: &str, error: Option<&AuthError>) -> String {
             format!(r#"Bearer realm="{realm}", error="invalid_token", error_description="{error}""#)
         }
         // Not the token's fault, so the token is not called invalid.
-        None | Some(AuthError::KeysUnavailable(_)) => format!(r#"Bearer realm="{realm}""#),
+        None | Some(AuthError::KeysUnavailable { .. }) => format!(r#"Bearer realm="{realm}""#),
     }
 }
 
@@ -75,6 +75,7 @@ mod tests {
             challenge("figway", Some(&AuthError::Invalid("the token has expired"))),
             r#"Bearer realm="figway", error="invalid_token", error_description="the token has expired""#
         );
-        assert_eq!(challenge("a\"b\\c\r\n", Some(&AuthError::KeysUnavailable("x".into()))), r#"Bearer realm="abc""#);
+        let unavailable = AuthError::KeysUnavailable { issuer: "x".into(), keys: crate::auth::fixture::empty_store() };
+        assert_eq!(challenge("a\"b\\c\r\n", Some(&unavailable)), r#"Bearer realm="abc""#);
     }
 }

@@ -66,7 +66,7 @@ impl TokenCache {
 
     /// Remembers a verified token.
     pub(super) fn put(&self, entry: Entry) {
-        let weight = u16::try_from(entry.token.len() / 1024 + 1).unwrap_or(u16::MAX);
+        let weight = u16::try_from(entry.token.len().div_ceil(1024).max(1)).unwrap_or(u16::MAX);
         self.entries.put(self.key(&entry.token), Arc::new(entry), weight);
     }
 

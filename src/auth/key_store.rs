@@ -29,6 +29,18 @@ pub enum JwksSource {
     },
 }
 
+impl JwksSource {
+    /// Whether both name one document, however often it is looked at.
+    #[must_use]
+    pub fn is_same_document(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(one), Self::File(other)) => one == other,
+            (Self::Url { url: one, .. }, Self::Url { url: other, .. }) => one == other,
+            _ => false,
+        }
+    }
+}
+
 /// The keys at one generation; never changed once published.
 #[derive(Debug, Default)]
 pub(super) struct KeySet {
@@ -98,6 +110,23 @@ impl KeyStore {
         }
     }
 
+    /// A store that begins with the keys of another one for the same document, so that tokens go on verifying when
+    /// only the way to it is configured anew.
+    #[must_use]
+    pub fn continuing(source: JwksSource, other: &Self) -> Self {
+        let current = other.current.load_full();
+        let (last_installed, last_error) = {
+            let progress = other.progress();
+            (progress.last_installed, progress.last_error.clone())
+        };
+        Self {
+            generation: AtomicU64::new(current.generation),
+            current: ArcSwap::new(current),
+            progress: Mutex::new(Progress { last_installed, last_error, ..Progress::default() }),
+            ..Self::new(source)
+        }
+    }
+
     /// Where the keys come from.
     #[must_use]
     pub fn source(&self) -> &JwksSource {
@@ -129,7 +158,20 @@ impl KeyStore {
         self.generation() > 0
     }
 
-    /// Asks the fetcher for fresh keys because `kid` is unknown, and waits until that fetch ended (bounded by 5 s).
+    /// There were never any keys, and the first fetch has not ended: it is worth waiting for ([`KeyStore::refetch`]).
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        !self.is_ready() && matches!(self.source, JwksSource::Url { .. }) && self.progress().last_error.is_none()
+    }
+
+    /// The last fetch failed, or does not end: what these keys can't verify may be sound all the same.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        let progress = self.progress();
+        progress.last_error.is_some() || progress.refetch.is_overdue(Instant::now())
+    }
+
+    /// Asks the fetcher for fresh keys because `kid` is unknown, and waits until a fetch ended (bounded by 5 s).
     /// Single flight; at most one in 10 s; a `kid` that a fetch did not bring is remembered and not asked for again within that time. `true` if it is worth verifying again.
     ///
     /// Keys from a file come with the configuration; for them this says `false` at once.

@@ -42,10 +42,16 @@ pub enum AuthError {
     /// Any defect of the token; the text is safe for `WWW-Authenticate`'s `error_description`.
     #[error("{0}")]
     Invalid(&'static str),
-    /// The issuer's keys were never had: 503.
-    #[error("the keys of issuer {0} are not available")]
-    KeysUnavailable(Arc<str>),
-    /// The key id is unknown: ask [`KeyStore::refetch`] once and verify again.
+    /// The issuer's keys were never had: 503, unless the first fetch is worth waiting for ([`KeyStore::is_awaited`]).
+    #[error("the keys of issuer {issuer} are not available")]
+    KeysUnavailable {
+        /// Whose keys they are.
+        issuer: Arc<str>,
+        /// Where they will be.
+        keys: Arc<KeyStore>,
+    },
+    /// The key id is unknown: ask [`KeyStore::refetch`] once and verify again. Unknown still, it is a 401, or a 503 if
+    /// the issuer can't be asked ([`KeyStore::is_failing`]).
     #[error("the token's key is not known")]
     UnknownKey {
         /// Whose keys to fetch again.

@@ -58,6 +58,11 @@ impl Refetch {
         self.pending
     }
 
+    /// A fetch that was asked for has not ended within everybody's patience.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.pending && self.last_asked.is_some_and(|asked| now >= asked + PATIENCE)
+    }
+
     /// A fetch ended, well or not.
     pub(super) fn ended(&mut self) {
         self.pending = false;
@@ -119,6 +124,8 @@ mod tests {
     fn a_fetcher_that_never_reports_is_waited_for_once() {
         let (mut refetch, start) = (Refetch::default(), Instant::now());
         refetch.ask(1, start);
+        assert!(!refetch.is_overdue(start + seconds(4)));
+        assert!(refetch.is_overdue(start + seconds(5)));
         assert_eq!(refetch.ask(1, start + seconds(5)), Decision::Refuse);
         assert_eq!(refetch.ask(1, start + seconds(10)), Decision::Ask(start + seconds(10) + PATIENCE));
     }

@@ -164,7 +164,16 @@ fn lower_keys(jwks: &Cursor<'_>, lowering: &mut Lowering<'_>) -> Option<Arc<KeyS
     let refresh = jwks.duration_of("refresh").unwrap_or(DEFAULT_REFRESH);
     let source = JwksSource::Url { url: text.to_owned(), refresh };
     let mut stores = lowering.kept.key_stores.lock().unwrap_or_else(PoisonError::into_inner);
-    Some(Arc::clone(stores.entry(source.clone()).or_insert_with(|| Arc::new(KeyStore::new(source)))))
+    if let Some(store) = stores.get(&source) {
+        return Some(Arc::clone(store));
+    }
+    let fetched = stores.values().find(|store| store.is_ready() && store.source().is_same_document(&source));
+    let store = Arc::new(match fetched {
+        Some(fetched) => KeyStore::continuing(source.clone(), fetched),
+        None => KeyStore::new(source.clone()),
+    });
+    stores.insert(source, Arc::clone(&store));
+    Some(store)
 }
 
 fn file_keys(file: &Cursor<'_>, lowering: &mut Lowering<'_>) -> Option<Arc<KeyStore>> {

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use super::{Answer, Filter, FilterRequest, Verdict};
-use crate::auth::{self, AuthError, Authenticator};
+use crate::auth::{self, AuthError, Authenticator, Identity};
 use crate::problem::{Code, Problem};
+use crate::telemetry::AuthOutcome;
 use crate::types::fields::Known;
 
 /// Whether callers must prove who they are.
@@ -34,10 +35,72 @@ impl Authenticate {
         Self { mode, authenticator }
     }
 
-    fn refuse(error: Option<&AuthError>, detail: String) -> Verdict {
-        let code = if error.is_none() { Code::TokenMissing } else { Code::TokenInvalid };
-        let challenge = vec![("www-authenticate", auth::challenge("figway", error))];
-        Verdict::Answer(Box::new(Answer::Problem(Problem::new(code, detail), challenge)))
+    /// The caller behind the request's credentials; `None` without any on a route that takes that.
+    fn identify(&self, request: &FilterRequest<'_>) -> Result<Option<Arc<Identity>>, Refusal> {
+        let mut credentials = request.fields.get_all(Known::Authorization);
+        let first = credentials.next();
+        if credentials.next().is_some() {
+            return Err(AuthError::Invalid("more than one Authorization header").into());
+        }
+        match first.map_or(Ok(None), auth::bearer)? {
+            Some(token) => Ok(Some(self.authenticator.verify(token, request.now)?)),
+            None if self.mode == AuthMode::Optional => Ok(None),
+            None => Err(Refusal::Missing),
+        }
+    }
+}
+
+/// Why a request has no caller.
+enum Refusal {
+    /// No bearer token where one is required.
+    Missing,
+    /// A token that does not hold, or can't be verified now.
+    Token(AuthError),
+}
+
+impl From<AuthError> for Refusal {
+    fn from(error: AuthError) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl Refusal {
+    /// Fresh keys may change the answer: what to wait for, once a request.
+    fn wait(&self) -> Option<Verdict> {
+        let (keys, kid) = match self {
+            Self::Token(AuthError::UnknownKey { keys, kid }) => (keys, kid.clone()),
+            Self::Token(AuthError::KeysUnavailable { keys, .. }) if keys.is_awaited() => (keys, None),
+            _ => return None,
+        };
+        let keys = Arc::clone(keys);
+        Some(Verdict::Wait(Box::pin(async move {
+            keys.refetch(kid.as_deref()).await;
+        })))
+    }
+
+    /// What the client is told, and how it counts.
+    fn answer(&self) -> (AuthOutcome, Answer) {
+        let unavailable = |detail: &str| {
+            let problem = Problem::new(Code::KeysUnavailable, detail);
+            (AuthOutcome::Unavailable, Answer::Problem(problem, vec![("retry-after", "5".into())]))
+        };
+        let refused = |outcome, code, error: Option<&AuthError>, detail: String| {
+            let challenge = vec![("www-authenticate", auth::challenge("figway", error))];
+            (outcome, Answer::Problem(Problem::new(code, detail), challenge))
+        };
+        match self {
+            Self::Missing => {
+                let detail = "send a token as Authorization: Bearer".into();
+                refused(AuthOutcome::Missing, Code::TokenMissing, None, detail)
+            }
+            Self::Token(AuthError::KeysUnavailable { .. }) => {
+                unavailable("the token's issuer has not published its keys yet")
+            }
+            Self::Token(AuthError::UnknownKey { keys, .. }) if keys.is_failing() => {
+                unavailable("the token's key is not known, and its issuer can't be asked for it")
+            }
+            Self::Token(error) => refused(AuthOutcome::Invalid, Code::TokenInvalid, Some(error), error.to_string()),
+        }
     }
 }
 
@@ -46,32 +109,25 @@ impl Filter for Authenticate {
         if self.mode == AuthMode::None {
             return Verdict::Continue;
         }
-        let mut credentials = request.fields.get_all(Known::Authorization);
-        let first = credentials.next();
-        if credentials.next().is_some() {
-            let error = AuthError::Invalid("more than one Authorization header");
-            return Self::refuse(Some(&error), "send exactly one Authorization header".into());
-        }
-        let token = match first.map_or(Ok(None), auth::bearer) {
-            Ok(Some(token)) => token,
-            Ok(None) if self.mode == AuthMode::Optional => return Verdict::Continue,
-            Ok(None) => return Self::refuse(None, "send a token as Authorization: Bearer".into()),
-            Err(error) => return Self::refuse(Some(&error), error.to_string()),
-        };
-        match self.authenticator.verify(token, request.now) {
+        let refusal = match self.identify(request) {
             Ok(identity) => {
-                request.identity = Some(identity);
-                Verdict::Continue
+                let outcome = if identity.is_some() { AuthOutcome::Verified } else { AuthOutcome::Anonymous };
+                request.auth = Some(outcome);
+                request.identity = identity;
+                return Verdict::Continue;
             }
-            Err(AuthError::UnknownKey { keys, kid }) if request.waits == 0 => Verdict::Wait(Box::pin(async move {
-                keys.refetch(kid.as_deref()).await;
-            })),
-            Err(error @ AuthError::KeysUnavailable(_)) => {
-                tracing::warn!(%error, "a token can't be verified");
-                let problem = Problem::new(Code::KeysUnavailable, "the token's issuer has not published its keys yet");
-                Verdict::Answer(Box::new(Answer::Problem(problem, vec![("retry-after", "5".into())])))
-            }
-            Err(error) => Self::refuse(Some(&error), error.to_string()),
+            Err(refusal) => refusal,
+        };
+        if request.waits == 0
+            && let Some(wait) = refusal.wait()
+        {
+            return wait;
         }
+        let (outcome, answer) = refusal.answer();
+        request.auth = Some(outcome);
+        Verdict::Answer(Box::new(answer))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,7 +107,8 @@ mod tests {
         let mut fields = Fields::new();
         fields.push("Origin", origin.as_bytes());
         fields.push("Access-Control-Request-Method", b"GET");
-        let mut request = FilterRequest { method, fields: &fields, now: Timestamp(0), identity: None, waits: 0 };
+        let mut request =
+            FilterRequest { method, fields: &fields, now: Timestamp(0), identity: None, auth: None, waits: 0 };
         rules().on_request(&mut request)
     }
 

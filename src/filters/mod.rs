@@ -16,6 +16,7 @@ pub use cors::{Cors, is_preflight};
 use crate::auth::{Authenticator, Identity};
 use crate::clock::Timestamp;
 use crate::problem::Problem;
+use crate::telemetry::AuthOutcome;
 use crate::types::fields::Fields;
 
 /// A request as filters see it.
@@ -29,6 +30,8 @@ pub struct FilterRequest<'a> {
     pub now: Timestamp,
     /// Who is calling, once a filter has proved it.
     pub identity: Option<Arc<Identity>>,
+    /// What came of the caller's credentials, if a filter has looked at them.
+    pub auth: Option<AuthOutcome>,
     /// How often the running filter has waited for this request.
     pub waits: u32,
 }

@@ -99,20 +99,31 @@ async fn run_filters(record: &Record, index: usize) -> Result<Option<std::sync::
         fields: &record.head.fields,
         now: record.now,
         identity: None,
+        auth: None,
         waits: 0,
     };
+    let mut answer = None;
     for filter in &record.view.route(index).filters {
         request.waits = 0;
         loop {
             match filter.on_request(&mut request) {
                 Verdict::Continue => break,
-                Verdict::Answer(answer) => return Err(answer),
+                Verdict::Answer(given) => {
+                    answer = Some(given);
+                    break;
+                }
                 Verdict::Wait(until) => until.await,
             }
             request.waits += 1;
         }
+        if answer.is_some() {
+            break;
+        }
     }
-    Ok(request.identity)
+    if let Some(outcome) = request.auth {
+        record.core().metrics().auth.count(outcome);
+    }
+    answer.map_or(Ok(request.identity), Err)
 }
 
 fn filter_reply(record: Record, answer: Answer) -> Reply {

@@ -135,8 +135,8 @@ impl Job {
     async fn forever(self) {
         let mut told = None;
         let mut failures = 0_u32;
-        // A prefetch just before needs no repetition; keys that are missing are fetched at once.
-        let mut pause = if self.store.is_ready() { self.refresh } else { Duration::ZERO };
+        // A fetch just before (a prefetch, or under other settings) needs no repetition; missing keys are fetched at once.
+        let mut pause = self.store.status().age.map_or(Duration::ZERO, |age| self.refresh.saturating_sub(age));
         loop {
             tokio::select! {
                 () = sleep(jittered(pause, fastrand::f64())) => {}

@@ -11,7 +11,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
-use super::series::{FlagSeries, RouteSeries, UpstreamError, UpstreamSeries};
+use super::series::{AuthOutcome, AuthSeries, FlagSeries, RouteSeries, UpstreamError, UpstreamSeries};
 
 /// A number of things that exist now.
 pub type CountGauge = IntGauge;
@@ -57,8 +57,8 @@ pub struct Metrics {
     pub accept_pauses: IntCounter,
     /// Requests refused before they had a route, by the gateway's error code.
     pub rejected: IntCounterVec,
-    /// Outcomes of authentication: `verified`, `anonymous`, `missing`, `invalid`, `unavailable`.
-    pub auth_outcomes: IntCounterVec,
+    /// What came of callers' credentials.
+    pub auth: AuthSeries,
     /// Access-log lines that were dropped because the writer was behind.
     pub access_log_dropped: IntCounter,
     /// Reloads by outcome: `published`, `unchanged`, `refused`.
@@ -167,7 +167,10 @@ impl Metrics {
                 "Requests answered by the gateway itself, by error code.",
                 &["code"],
             ),
-            auth_outcomes: make.counters("figway_auth_outcomes_total", "Outcomes of authentication.", &["outcome"]),
+            auth: {
+                let outcomes = make.counters("figway_auth_outcomes_total", "Outcomes of authentication.", &["outcome"]);
+                AuthSeries(AuthOutcome::ALL.map(|outcome| outcomes.with_label_values(&[outcome.label()])))
+            },
             access_log_dropped: make.counter(
                 "figway_access_log_dropped_lines_total",
                 "Access-log lines dropped because the writer was behind.",
@@ -351,33 +354,4 @@ impl Maker {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_finished_request_shows_in_the_text() {
-        let metrics = Metrics::new();
-        metrics.route("orders", "monolith").observe(204, 0.002);
-        let text = metrics.render();
-        assert!(text.contains(r#"figway_requests_total{backend="monolith",route="orders",status="2xx"} 1"#), "{text}");
-        assert!(text.contains("# HELP figway_config_last_reload_success "));
-    }
-
-    #[test]
-    fn what_is_served_replaces_what_was() {
-        let metrics = Metrics::new();
-        metrics.serving(&"0123456789abcdef".repeat(4), &[("a.pem", 1.0), ("b.pem", 2.0)]);
-        assert_eq!(metrics.config_hash.get(), 0x0123_4567_89ab);
-        metrics.serving(&"f".repeat(64), &[("b.pem", 3.0)]);
-        let text = metrics.render();
-        assert!(text.contains(r#"figway_tls_certificate_expiry_timestamp_seconds{certificate="b.pem"} 3"#), "{text}");
-        assert!(!text.contains("a.pem"), "{text}");
-    }
-
-    #[test]
-    fn a_status_out_of_range_lands_in_the_nearest_class() {
-        let metrics = Metrics::new();
-        metrics.route("r", "b").observe(999, 0.1);
-        assert!(metrics.render().contains(r#"status="5xx"} 1"#));
-    }
-}
+mod tests;

@@ -10,4 +10,4 @@ pub use access_log::{AccessLine, AccessLogWriter, Destination, LineBuffer};
 pub use flag_activity::{Activity, FlagActivity};
 pub use ids::{IdSource, RequestId, is_traceparent};
 pub use metrics::{CountGauge, FlagCount, Metrics};
-pub use series::{FlagSeries, RouteSeries, UpstreamError, UpstreamSeries};
+pub use series::{AuthOutcome, AuthSeries, FlagSeries, RouteSeries, UpstreamError, UpstreamSeries};

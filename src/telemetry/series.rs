@@ -31,6 +31,47 @@ impl UpstreamError {
     }
 }
 
+/// What came of looking for a caller's credentials; routes with `auth: none` do not look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthOutcome {
+    /// A token that holds.
+    Verified,
+    /// No token, and none is required.
+    Anonymous,
+    /// No token where one is required.
+    Missing,
+    /// A token that does not hold.
+    Invalid,
+    /// The issuer's keys can't be had.
+    Unavailable,
+}
+
+impl AuthOutcome {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Verified, Self::Anonymous, Self::Missing, Self::Invalid, Self::Unavailable];
+
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Anonymous => "anonymous",
+            Self::Missing => "missing",
+            Self::Invalid => "invalid",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// Ready-made series of what comes of callers' credentials.
+#[derive(Debug, Clone)]
+pub struct AuthSeries(pub(super) [IntCounter; 5]);
+
+impl AuthSeries {
+    /// Counts one outcome.
+    pub fn count(&self, outcome: AuthOutcome) {
+        self.0[outcome as usize].inc();
+    }
+}
+
 /// Ready-made series of one route at one backend.
 #[derive(Debug, Clone)]
 pub struct RouteSeries {

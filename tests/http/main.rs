@@ -19,6 +19,7 @@ mod host;
 mod http2;
 mod identity;
 mod interim;
+mod keys;
 mod limits;
 mod paths;
 mod payments;

@@ -187,7 +187,7 @@ fn without_keys_the_issuer_is_to_blame_not_the_token() {
     let authenticator = authenticator(&store);
     let sound = token(ED, json!({}));
     let error = authenticator.verify(&sound, NOW).expect_err("no keys");
-    assert!(matches!(&error, AuthError::KeysUnavailable(name) if **name == *ISSUER), "{error:?}");
+    assert!(matches!(&error, AuthError::KeysUnavailable { issuer, .. } if **issuer == *ISSUER), "{error:?}");
     assert!(!challenge("figway", Some(&error)).contains("error="));
     refused(&authenticator, &token(ED, json!({"exp": 1})), "expired");
     assert!(store.install("garbage").is_err());

@@ -146,6 +146,51 @@ async fn the_generation_counts_changes_not_fetches() {
     assert_eq!((store.generation(), store.status().keys), (3, 1));
 }
 
+fn every(seconds: u64) -> JwksSource {
+    JwksSource::Url { url: "https://issuer.example/jwks.json".into(), refresh: Duration::from_secs(seconds) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_for_the_same_document_begins_with_its_keys() {
+    let store = store(&old());
+    store.fetch_ended(Some("connection refused".into()));
+    tokio::time::advance(SECOND).await;
+    let continued = KeyStore::continuing(every(10), &store);
+    assert_eq!(*continued.source(), every(10));
+    assert_eq!(continued.status(), store.status());
+    assert_eq!(continued.generation(), continued.current().generation);
+    continued.install(&both()).expect("keys");
+    assert_eq!((continued.status().keys, store.status().keys), (2, 1), "from then on each has its own");
+}
+
+#[test]
+fn a_document_is_the_same_however_often_it_is_fetched() {
+    assert!(every(10).is_same_document(&every(20)));
+    let file = |name: &str| JwksSource::File(PathBuf::from(name));
+    assert!(file("a.json").is_same_document(&file("a.json")));
+    assert!(!file("a.json").is_same_document(&file("b.json")));
+    assert!(!file("https://issuer.example/jwks.json").is_same_document(&every(10)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_fetch_is_awaited_until_it_failed() {
+    let store = empty_store();
+    assert!(store.is_awaited());
+    store.fetch_ended(Some("connection refused".into()));
+    assert!(!store.is_awaited() && store.is_failing());
+    store.install(&old()).expect("keys");
+    store.fetch_ended(None);
+    assert!(!store.is_awaited() && !store.is_failing());
+    assert!(!KeyStore::new(JwksSource::File(PathBuf::from("jwks.json"))).is_awaited(), "nobody fetches a file");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_that_does_not_end_is_a_failing_issuer() {
+    let store = store(&old());
+    assert!(!store.refetch(Some("new")).await, "there is no fetcher");
+    assert!(store.is_failing());
+}
+
 #[test]
 fn a_document_is_checked_without_being_installed() {
     assert_eq!(check_jwks(&both()), Ok(2));

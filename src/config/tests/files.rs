@@ -110,6 +110,24 @@ fn keys_from_a_url_are_shared_by_every_later_snapshot() {
 }
 
 #[test]
+fn fetched_keys_outlive_a_change_of_their_issuer_s_other_settings() {
+    let kept = Kept::default();
+    let load = |more: &str, jwks: &str| {
+        let jwks = format!("{{url: \"https://i.example/\"{jwks}}}");
+        let issuer = format!("auth: {{issuers: [{{issuer: i, audiences: [x]{more}, jwks: {jwks}}}]}}\n");
+        Setup::new(&issuer).load_with(&kept).snapshot.expect("sound").auth
+    };
+    let first = load("", "");
+    assert!(!first.issuers()[0].keys.is_ready());
+    first.issuers()[0].keys.install(JWKS).expect("keys");
+    for (more, jwks) in [("", ", refresh: 1m"), (", leeway: 5s", ""), (", algorithms: [EdDSA]", ", refresh: 2m")] {
+        assert!(load(more, jwks).issuers()[0].keys.is_ready(), "{more}{jwks}");
+    }
+    let elsewhere = Setup::new("auth: {issuers: [{issuer: i, audiences: [x], jwks: {url: \"https://o.example/\"}}]}\n");
+    assert!(!elsewhere.load_with(&kept).snapshot.expect("sound").auth.issuers()[0].keys.is_ready());
+}
+
+#[test]
 fn certificates_are_built_from_what_was_read_and_kept() {
     let certificate = rcgen::generate_simple_self_signed(vec!["shop.example".to_owned()]).expect("certificate");
     let text = "server:
