@@ -1,5 +1,8 @@
 //! What a request may measure, and the status that says which measure was exceeded.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use crate::abuse::Abuse;
 use crate::support::{FakeBackend, TestGateway};
 
@@ -49,6 +52,19 @@ fn announced_body_past_the_limit_is_refused_before_it_is_sent() {
     let response = abuse.refuses(format!("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: {too_long}\r\n\r\n"), &[413]);
     assert_eq!(response.problem(), "body-too-large");
     assert_eq!(abuse.backend.requests().len(), 1, "only the plain request");
+}
+
+/// Closing on a client that is still sending resets the connection: most clients then never read the answer.
+#[test]
+fn client_that_sends_a_body_past_the_limit_to_its_end_is_not_reset() {
+    let abuse = Abuse::new();
+    let body = vec![b'x'; 12 << 20];
+    let head = format!("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+    let mut client = TcpStream::connect(abuse.gateway.address).expect("the gateway accepts");
+    client.write_all(head.as_bytes()).and_then(|()| client.write_all(&body)).expect("everything is taken");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).expect("the answer and its end");
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
 }
 
 #[test]

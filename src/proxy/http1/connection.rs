@@ -22,6 +22,8 @@ use crate::proxy::stream::{PeerState, Stream};
 
 /// Bytes that one read takes into the core's scratch space.
 const SCRATCH: usize = 16 << 10;
+/// How long a client that has its answer may go on sending.
+const LONGEST_LINGER: Duration = Duration::from_secs(30);
 /// How often a peer that can't be watched otherwise is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -203,24 +205,23 @@ impl ClientIo {
     }
 }
 
-/// Waits for the end of input or bytes nobody wants, so that the last answer is not lost to a reset
-/// (RFC 9112, section 9.6); gives up after `patience` or a megabyte.
-pub(crate) async fn linger(io: &std::cell::RefCell<ClientIo>, patience: Duration) {
-    let mut deadline = Deadline::after(patience);
-    let start = Instant::now();
-    let mut left: usize = 1 << 20;
+/// Reads what nobody wants until the client has closed too, so that the last answer is not lost to a reset (RFC 9112,
+/// section 9.6): a client that uploads may read it only when everything is sent. Ends after `silence` without a byte.
+pub(crate) async fn linger(io: &std::cell::RefCell<ClientIo>, silence: Duration) {
+    let mut pause = Deadline::after(silence);
+    let end = Instant::now() + LONGEST_LINGER;
     std::future::poll_fn(|cx| {
         let mut io = io.borrow_mut();
         loop {
-            // Looked at before anything that may wait, and by the clock as well for a peer that never pauses.
-            if left == 0 || start.elapsed() > patience || deadline.poll(cx).is_ready() {
+            // Looked at before anything that may wait, and by the clock as well for a client that never pauses.
+            if pause.poll(cx).is_ready() || Instant::now() > end {
                 return Poll::Ready(());
             }
             let _ = ready!(io.poll_shutdown(cx));
             io.buffer.clear();
             match ready!(io.poll_fill(cx)) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
-                Ok(read) => left = left.saturating_sub(read),
+                Ok(_) => pause.set(silence),
             }
         }
     })

@@ -23,7 +23,7 @@ use crate::proxy::reply::Reply;
 use crate::proxy::tunnel;
 use crate::proxy::worker::{Peer, Registration};
 
-/// How long bytes that nobody wants are waited for after the last answer.
+/// For how much silence bytes that nobody wants are waited for after the last answer.
 const LINGER: Duration = Duration::from_secs(2);
 /// The same while the process is ending.
 const LAST_LINGER: Duration = Duration::from_millis(200);
