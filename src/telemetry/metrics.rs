@@ -55,7 +55,7 @@ pub struct Metrics {
     pub connections_accepted: IntCounter,
     /// Times that accepting paused, for want of descriptors or because of `server.max_connections`.
     pub accept_pauses: IntCounter,
-    /// Requests refused before they had a route, by the gateway's error code.
+    /// Requests that the gateway answered itself, by its error code.
     pub rejected: IntCounterVec,
     /// What came of callers' credentials.
     pub auth: AuthSeries,

@@ -84,6 +84,17 @@ fn defective_claims_are_a_401() {
         with(good.clone(), "iss", json!(["https://auth.shop.example"])),
         with(good.clone(), "aud", json!("other-api")),
         with(good.clone(), "aud", json!(["other-api", "third-api"])),
+        with(good.clone(), "exp", json!({"at": now + 3600})),
+        with(good.clone(), "nbf", json!("now")),
+        with(good.clone(), "iat", json!("yesterday")),
+        with(good.clone(), "aud", json!(7)),
+        with(good.clone(), "sub", json!("")),
+        with(good.clone(), "sub", json!(42)),
+        with(good.clone(), "sub", json!(null)),
+        with(good.clone(), "sub", json!(["user-1"])),
+        with(good.clone(), "sub", json!("user-1\r\nx-user-role: admin")),
+        with(good.clone(), "sub", json!("u".repeat(513))),
+        without(good.clone(), "sub"),
         without(good.clone(), "exp"),
         without(good.clone(), "iss"),
         without(good.clone(), "aud"),
@@ -94,8 +105,14 @@ fn defective_claims_are_a_401() {
         assert_challenge(&bearer(&gateway, "/x", &token), "token-invalid");
     }
     assert_eq!(backend.connections(), 0);
-    let one_of_many = with(good, "aud", json!(["other-api", "shop-api"]));
-    assert_eq!(bearer(&gateway, "/x", &mint.sign(&TokenMint::header(), &one_of_many)).status, 200);
+    for claims in [
+        with(good.clone(), "aud", json!(["other-api", "shop-api"])),
+        with(good.clone(), "exp", json!(now as f64 + 3600.5)),
+        with(good, "sub", json!("Zoë | auth0")),
+    ] {
+        assert_eq!(bearer(&gateway, "/x", &mint.sign(&TokenMint::header(), &claims)).status, 200, "{claims}");
+    }
+    assert_eq!(backend.requests().last().expect("a request").get("x-user-id"), Some("Zo%C3%AB | auth0"));
 }
 
 #[test]
@@ -122,7 +139,10 @@ fn defective_headers_and_signatures_are_a_401() {
         mint.sign(&with(header.clone(), "alg", json!("none")), &claims),
         mint.sign(&with(header.clone(), "kid", json!("unknown")), &claims),
         mint.sign(&with(header.clone(), "crit", json!(["exp"])), &claims),
+        mint.sign(&with(header.clone(), "crit", json!([])), &claims),
         mint.sign(&with(header.clone(), "typ", json!("application/secevent+jwt")), &claims),
+        mint.sign(&with(header.clone(), "kid", json!(7)), &claims),
+        mint.sign(&without(header.clone(), "alg"), &claims),
         "nonsense".to_owned(),
         "..".to_owned(),
         "a.b.c".to_owned(),
