@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -173,13 +174,25 @@ impl TestGateway {
             if let Some(status) = self.child.try_wait().expect("a child's state") {
                 panic!("the gateway ended with {status}:\n{}", self.log());
             }
-            let answers = TcpStream::connect(self.admin).is_ok();
-            if answers && self.admin_get("/readyz").status == 200 {
+            if self.is_ready() {
                 return;
             }
             assert!(begun.elapsed() < LIMIT, "not ready:\n{}", self.log());
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
+    }
+
+    /// What goes wrong here is no failure: another test's child process may hold the port's socket for a moment, from
+    /// when it was tried out, and a connection to it is reset.
+    fn is_ready(&self) -> bool {
+        let ask = || {
+            let mut stream = TcpStream::connect(self.admin)?;
+            stream.set_read_timeout(Some(LIMIT))?;
+            write!(stream, "GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.admin)?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).map(|_| answer)
+        };
+        ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "))
     }
 
     /// A new connection of a client.
@@ -268,10 +281,12 @@ impl TestGateway {
 
 impl Drop for TestGateway {
     fn drop(&mut self) {
+        let ended = self.child.try_wait().ok().flatten();
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("the gateway's log:\n{}", self.log());
+            let end = ended.map_or_else(|| "it ran until now".to_owned(), |status| format!("it ended with {status}"));
+            eprintln!("the gateway's log ({end}):\n{}", self.log());
         }
     }
 }
