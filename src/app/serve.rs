@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -39,11 +39,55 @@ pub(super) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
-        let gateway = Gateway::start(Options { config: args.config }).await?;
-        gateway.run_until_told().await
+        // Before anybody can hear "ready", and end the process right then.
+        let mut signals = Signals::listen()?;
+        let gateway = tokio::select! {
+            gateway = Gateway::start(Options { config: args.config }) => gateway?,
+            () = signals.end() => return Ok(()),
+        };
+        gateway.run_until_told(signals).await
     });
     runtime.shutdown_background(); // whoever was told twice does not wait for what is still under way
     ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// What a signal says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// SIGHUP.
+    Reload,
+    /// SIGTERM or SIGINT.
+    End,
+}
+
+/// The signals that the process listens to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::End,
+            _ = self.interrupt.recv() => Told::End,
+            _ = self.hang_up.recv() => Told::Reload,
+        }
+    }
+
+    /// Completes when the process is told to end.
+    async fn end(&mut self) {
+        while self.next().await != Told::End {}
+    }
 }
 
 /// What a gateway is started with.
@@ -130,26 +174,17 @@ impl Gateway {
     }
 
     /// Serves until SIGTERM or SIGINT, reloading on SIGHUP; then drains.
-    async fn run_until_told(self) -> anyhow::Result<()> {
+    async fn run_until_told(self, mut signals: Signals) -> anyhow::Result<()> {
         for address in self.addresses() {
             tracing::info!(%address, "serving");
         }
         if let Some(address) = self.admin_address {
             tracing::info!(%address, "control plane");
         }
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hang_up = signal(SignalKind::hangup())?;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hang_up.recv() => {
-                    tracing::info!("SIGHUP: looking at the files again");
-                    self.access_log.reopen(destination(&self.handle.load()));
-                    self.trigger.reload_now().await;
-                }
-            }
+        while signals.next().await == Told::Reload {
+            tracing::info!("SIGHUP: looking at the files again");
+            self.access_log.reopen(destination(&self.handle.load()));
+            self.trigger.reload_now().await;
         }
         let drain = self.handle.load().server.drain;
         tracing::info!(delay_ms = drain.delay.as_millis(), timeout_ms = drain.timeout.as_millis(), "draining");
@@ -161,8 +196,7 @@ impl Gateway {
         };
         tokio::select! {
             () = drained => return Ok(()),
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            () = signals.end() => {}
         }
         tracing::warn!("told again: what is under way is cut");
         access_log.flush();
