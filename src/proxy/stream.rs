@@ -1,12 +1,19 @@
 //! A connection's bytes, plain or inside TLS.
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
+
+thread_local! {
+    /// What a core reads into, so that a connection that waits for bytes needs no memory for them.
+    static READ_SPACE: RefCell<Box<[u8]>> = RefCell::new(vec![0; 16 << 10].into_boxed_slice());
+}
 
 /// A TCP connection, with or without TLS.
 #[derive(Debug)]
@@ -21,6 +28,16 @@ impl Stream {
             Self::Plain(tcp) => tcp,
             Self::Tls(tls) => tls.get_ref().0,
         }
+    }
+
+    /// Reads more bytes behind those in `buffer`; 0 at the end of input.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+        READ_SPACE.with_borrow_mut(|space| {
+            let mut space = ReadBuf::new(space);
+            ready!(Pin::new(self).poll_read(cx, &mut space))?;
+            buffer.extend_from_slice(space.filled());
+            Poll::Ready(Ok(space.filled().len()))
+        })
     }
 
     /// An idle connection is still open and has nothing to say. Costs no system call while nothing happened.

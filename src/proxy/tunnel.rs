@@ -14,12 +14,10 @@ use super::deadline::Deadline;
 use super::http1::ClientIo;
 use super::stream::Stream;
 
-/// Bytes held at most in each direction.
-const ROOM: usize = 16 << 10;
-
 /// One direction.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Direction {
+    /// Read and not yet written: one read at most.
     held: BytesMut,
     moved: u64,
     input_ended: bool,
@@ -46,9 +44,12 @@ impl Direction {
             if matches!(to, Stream::Tls(_)) {
                 let _ = Pin::new(&mut *to).poll_flush(cx)?;
             }
-            self.held.reserve(ROOM);
-            if ready!(tokio_util::io::poll_read_buf(Pin::new(&mut *from), cx, &mut self.held))? == 0 {
-                self.input_ended = true;
+            match from.poll_fill(cx, &mut self.held) {
+                Poll::Ready(read) => self.input_ended = read? == 0,
+                Poll::Pending => {
+                    self.held = BytesMut::new(); // a silent tunnel needs no memory
+                    return Poll::Pending;
+                }
             }
         }
     }

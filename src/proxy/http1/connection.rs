@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 
 use super::body::BodyReader;
 use super::chunked::Piece;
@@ -20,17 +20,12 @@ use crate::proxy::deadline::Deadline;
 use crate::proxy::message::BodyLength;
 use crate::proxy::stream::{PeerState, Stream};
 
-/// Bytes that one read takes into the core's scratch space.
-const SCRATCH: usize = 16 << 10;
+/// Room made for each read of a body.
+const READ: usize = 16 << 10;
 /// How long a client that has its answer may go on sending.
 const LONGEST_LINGER: Duration = Duration::from_secs(30);
 /// How often a peer that can't be watched otherwise is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-thread_local! {
-    /// Where heads are read into, so that an idle connection needs no buffer of its own.
-    static READ_SPACE: std::cell::RefCell<Box<[u8]>> = std::cell::RefCell::new(vec![0; SCRATCH].into_boxed_slice());
-}
 
 /// A client's connection.
 #[derive(Debug)]
@@ -75,12 +70,7 @@ impl ClientIo {
 
     /// Reads more bytes into the buffer; 0 at the end of input.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        READ_SPACE.with_borrow_mut(|space| {
-            let mut space = ReadBuf::new(space);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space))?;
-            self.buffer.extend_from_slice(space.filled());
-            Poll::Ready(Ok(space.filled().len()))
-        })
+        self.stream.poll_fill(cx, &mut self.buffer)
     }
 
     /// Begins the body of the request whose head was just taken out of the buffer.
@@ -136,7 +126,7 @@ impl ClientIo {
                 Ok(Piece::OverLimit) => return Poll::Ready(Some(Err(BodyError::TooLarge))),
                 Ok(Piece::NeedMore) => {}
             }
-            self.buffer.reserve(SCRATCH);
+            self.buffer.reserve(READ);
             match tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.buffer) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Some(Err(BodyError::ClientGone))),
                 Poll::Ready(Ok(_)) => {}
