@@ -226,7 +226,7 @@ pub(super) fn routes(payments: &Cursor<'_>, targets: &Targets<'_>, lowering: &mu
             target: Target::Payments,
             cors: None,
             allow_encoded_slash: false,
-            max_body: payments::MAX_BODY as u64,
+            max_body: Some(payments::MAX_BODY as u64),
             retries: 0,
             timeouts: TimeoutOverrides::default(),
         },

@@ -120,12 +120,7 @@ pub(super) struct Routes {
 }
 
 /// Every route, as far as it is sound.
-pub(super) fn lower(
-    root: &Cursor<'_>,
-    targets: &mut Targets<'_>,
-    max_body: u64,
-    lowering: &mut Lowering<'_>,
-) -> Routes {
+pub(super) fn lower(root: &Cursor<'_>, targets: &mut Targets<'_>, lowering: &mut Lowering<'_>) -> Routes {
     let mut names: HashMap<&str, usize> = HashMap::new();
     let mut routes = Routes::default();
     for item in root.items_of("routes") {
@@ -138,7 +133,7 @@ pub(super) fn lower(
             }
             names.entry(text).or_insert(name.spot().at.line);
         }
-        match lower_route(&item, targets, max_body, lowering) {
+        match lower_route(&item, targets, lowering) {
             Some(lowered) => routes.sound.push(lowered),
             None => routes.unsound.extend(requests_of(&item)),
         }
@@ -166,12 +161,7 @@ fn requests_of(item: &Cursor<'_>) -> Option<(RouteSpec, Spot)> {
     Some((spec, path.spot()))
 }
 
-fn lower_route(
-    item: &Cursor<'_>,
-    targets: &mut Targets<'_>,
-    max_body: u64,
-    lowering: &mut Lowering<'_>,
-) -> Option<Lowered> {
+fn lower_route(item: &Cursor<'_>, targets: &mut Targets<'_>, lowering: &mut Lowering<'_>) -> Option<Lowered> {
     let cors = item.get("cors").map(|cors| lower_cors(&cors, lowering));
     let auth = auth_mode(item);
     auth.into_iter().for_each(|auth| check_issuers(item, auth, targets, lowering));
@@ -194,7 +184,7 @@ fn lower_route(
         target,
         cors,
         allow_encoded_slash: item.bool_of("allow_encoded_slash").unwrap_or(false),
-        max_body: item.size_of("max_body").unwrap_or(max_body),
+        max_body: item.size_of("max_body"),
         retries: item.integer_of("retries").unwrap_or(0),
         timeouts,
     };

@@ -142,8 +142,7 @@ impl Loading<'_> {
             authenticator: auth.clone(),
             used: BTreeSet::new(),
         };
-        let max_body = server.as_ref().map_or(0, |server| server.limits.body_bytes);
-        let mut routes = routes::lower(root, &mut targets, max_body, lowering);
+        let mut routes = routes::lower(root, &mut targets, lowering);
         let payments_section = root.get("payments");
         let payments = payments_section.as_ref().and_then(|section| payments::lower(section, lowering));
         if let Some(section) = &payments_section {

@@ -106,11 +106,13 @@ pub(crate) async fn forward(
     }
 }
 
-/// What the route takes. A gRPC stream has no length in all, only its messages have: unless its route
-/// sets a limit, the backend's on messages is the one that counts.
+/// What the route takes: see [`Route::max_body`].
 fn body_limit(record: &Record, route: &Route) -> u64 {
-    let is_the_common_one = route.max_body == record.view.snapshot.server.limits.body_bytes;
-    if record.head.is_grpc() && is_the_common_one { u64::MAX } else { route.max_body }
+    match route.max_body {
+        Some(limit) => limit,
+        None if record.head.is_grpc() => u64::MAX,
+        None => record.view.snapshot.server.limits.body_bytes,
+    }
 }
 
 /// One request's tries at a backend.

@@ -29,8 +29,9 @@ pub struct Route {
     pub cors: Option<Cors>,
     /// Encoded slashes and backslashes are accepted (and forwarded as they are).
     pub allow_encoded_slash: bool,
-    /// Largest request body in bytes; the server's limit unless set.
-    pub max_body: u64,
+    /// Largest request body in bytes, if the route has a limit of its own. Without one the server's counts,
+    /// save for gRPC: its streams have no length in all, only their messages have.
+    pub max_body: Option<u64>,
     /// More tries for idempotent methods on 502, 503, 504 or a lost connection; 0 by default.
     pub retries: u32,
     /// Overrides of the backend's timeouts.

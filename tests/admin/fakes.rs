@@ -110,7 +110,7 @@ fn route(flags: &FlagSet, backends: &[Arc<Backend>]) -> Arc<Route> {
         target: Target::Flagged { flag, backends: backends.iter().cloned().map(Some).collect() },
         cors: None,
         allow_encoded_slash: false,
-        max_body: 1 << 20,
+        max_body: Some(1 << 20),
         retries: 0,
         timeouts: TimeoutOverrides::default(),
     })
