@@ -88,6 +88,7 @@ static TIMEOUTS: Section = section(
         default("header", TIMEOUT, "10s", "from the first byte of a head to its end"),
         default("idle", TIMEOUT, "75s", "between two requests of a connection"),
         default("body", TIMEOUT, "10s", "without a byte of an announced body"),
+        default("answer", TIMEOUT, "60s", "without taking a byte of an answer that is ready"),
     ],
 );
 
@@ -168,6 +169,7 @@ fn lower_timeouts(timeouts: &Cursor<'_>) -> ClientTimeouts {
         header: timeouts.duration_of("header").unwrap_or(standard.header),
         idle: timeouts.duration_of("idle").unwrap_or(standard.idle),
         body: timeouts.duration_of("body").unwrap_or(standard.body),
+        answer: timeouts.duration_of("answer").unwrap_or(standard.answer),
     }
 }
 

@@ -35,8 +35,6 @@ const STREAMS: u32 = 100;
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 
-/// A client that takes none of the bytes ready for it for this long is cut, as on HTTP/1.
-const CLIENT_STALL: Duration = Duration::from_secs(60);
 /// How often clients are looked at for that.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -83,7 +81,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(core: Rc<
                 }
                 std::task::ready!(look.poll(cx));
                 look.clear();
-                if streams.is_stalled() {
+                if streams.is_stalled(core.view().snapshot.server.timeouts.answer) {
                     return Poll::Ready(()); // dropping the connection cuts its streams
                 }
                 continue;
@@ -114,8 +112,8 @@ impl Streams {
     }
 
     /// Some client takes none of the bytes that are ready for it, for too long.
-    fn is_stalled(&self) -> bool {
-        self.0.borrow().iter().any(|(_, since)| since.is_some_and(|since| since.elapsed() >= CLIENT_STALL))
+    fn is_stalled(&self, patience: Duration) -> bool {
+        self.0.borrow().iter().any(|(_, since)| since.is_some_and(|since| since.elapsed() >= patience))
     }
 }
 

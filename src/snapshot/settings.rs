@@ -73,11 +73,18 @@ pub struct ClientTimeouts {
     pub idle: Duration,
     /// Without a byte of an announced body (10 s).
     pub body: Duration,
+    /// Without taking a byte of an answer that is ready for it (60 s).
+    pub answer: Duration,
 }
 
 impl Default for ClientTimeouts {
     fn default() -> Self {
-        Self { header: Duration::from_secs(10), idle: Duration::from_secs(75), body: Duration::from_secs(10) }
+        Self {
+            header: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            body: Duration::from_secs(10),
+            answer: Duration::from_secs(60),
+        }
     }
 }
 

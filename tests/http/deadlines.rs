@@ -125,3 +125,21 @@ fn backend_that_takes_its_time_is_not_the_clients_fault() {
     let gateway = impatient(&backend);
     assert_eq!(gateway.get("/x", "").text(), "late");
 }
+
+#[test]
+fn client_that_takes_nothing_of_its_answer_is_given_up() {
+    let backend = FakeBackend::start(|connection| {
+        connection.request();
+        connection.send("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n");
+        while connection.send(vec![b'x'; 1 << 16]) {}
+    });
+    let gateway = TestGateway::builder()
+        .server("timeouts", "{answer: 400ms}")
+        .backend("backend", &backend)
+        .open_route("backend")
+        .start();
+    let mut client = gateway.client();
+    client.send("GET /endless HTTP/1.1\r\nHost: a\r\n\r\n");
+    backend.await_ended(1);
+    assert!(client.drain() < 1_000_000_000);
+}

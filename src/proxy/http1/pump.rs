@@ -17,9 +17,6 @@ use crate::proxy::message::BodyLength;
 use crate::proxy::reply::Reply;
 use crate::types::fields::Fields;
 
-/// A client that takes not a byte of its answer for this long is given up.
-pub(super) const CLIENT_STALL: Duration = Duration::from_secs(60);
-
 /// Moves the answer's body. The exchange's deadline runs while the backend is waited for, not while the
 /// client is. `Err` is the access log's word for what broke it off.
 pub(super) async fn pump(io: &RefCell<ClientIo>, reply: &mut Reply, delimiter: Delimiter) -> Result<(), &'static str> {
@@ -28,7 +25,9 @@ pub(super) async fn pump(io: &RefCell<ClientIo>, reply: &mut Reply, delimiter: D
         _ => None,
     };
     let ended = reply.head.body == BodyLength::None;
-    let mut pump = Pump { io, reply, delimiter, left, ended, stall: Deadline::default(), blocked: None };
+    let patience = reply.record.view.snapshot.server.timeouts.answer;
+    let stall = Deadline::default();
+    let mut pump = Pump { io, reply, delimiter, left, ended, patience, stall, blocked: None };
     std::future::poll_fn(|cx| pump.poll(cx)).await
 }
 
@@ -40,6 +39,8 @@ struct Pump<'a> {
     left: Option<u64>,
     /// Everything is queued.
     ended: bool,
+    /// How long the client may take not a byte.
+    patience: Duration,
     stall: Deadline,
     /// Since when the client takes nothing more, and the bytes written by the last look.
     blocked: Option<(Instant, u64)>,
@@ -84,7 +85,7 @@ impl Pump<'_> {
                 if self.blocked.is_none_or(|(_, before)| before != written) {
                     let since = self.blocked.map_or_else(Instant::now, |(since, _)| since);
                     self.blocked = Some((since, written));
-                    self.stall.set(CLIENT_STALL);
+                    self.stall.set(self.patience);
                 }
                 self.stall.poll(cx).map(|()| Err("client-stalled"))
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::connection::{ClientIo, linger};
 use super::head_end::HeadScan;
-use super::pump::{CLIENT_STALL, pump};
+use super::pump::pump;
 use super::request_head;
 use super::write::{self, Delimiter};
 use crate::problem::{Code, Problem};
@@ -277,7 +277,7 @@ async fn upgrade(
     mut exchange: Box<super::client::Http1Exchange>,
 ) -> After {
     write::response_head(io.borrow_mut().queue.gather(), &reply.head, Delimiter::Length, Some("Upgrade"));
-    let mut stall = Deadline::after(CLIENT_STALL);
+    let mut stall = Deadline::after(reply.record.view.snapshot.server.timeouts.answer);
     let switched = std::future::poll_fn(|cx| match io.borrow_mut().poll_flush(cx) {
         Poll::Ready(flushed) => Poll::Ready(flushed.is_ok()),
         Poll::Pending => stall.poll(cx).map(|()| false),
