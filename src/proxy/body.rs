@@ -92,9 +92,9 @@ struct Shared {
     progress: Instant,
     ended: bool,
     failed: Option<BodyError>,
-    /// What was taken, while it is small enough to be sent again.
-    kept: Option<Vec<Bytes>>,
-    kept_bytes: usize,
+    /// What was taken, while it may have to be sent again and is small enough. Copied: the pieces of a
+    /// client that sends byte by byte would each hold on to the memory of a whole read.
+    kept: Option<Vec<u8>>,
 }
 
 /// A request's body. Clones read the same body; each try at a backend takes a clone of its own with
@@ -102,7 +102,7 @@ struct Shared {
 #[derive(Clone)]
 pub(crate) struct RequestBody {
     shared: Option<Rc<RefCell<Shared>>>,
-    /// Next kept piece to send again.
+    /// How many of the kept bytes this one has passed on.
     replay: usize,
     length: BodyLength,
 }
@@ -142,7 +142,6 @@ impl RequestBody {
             ended: false,
             failed: None,
             kept: Some(Vec::new()),
-            kept_bytes: 0,
         };
         Self { shared: Some(Rc::new(RefCell::new(shared))), replay: 0, length }
     }
@@ -205,11 +204,11 @@ impl RequestBody {
         let Some(shared) = &self.shared else { return Poll::Ready(None) };
         let mut shared = shared.borrow_mut();
         if let Some(kept) = &shared.kept
-            && let Some(piece) = kept.get(self.replay)
+            && self.replay < kept.len()
         {
-            let piece = piece.clone();
-            self.replay += 1;
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
+            let again = Bytes::copy_from_slice(&kept[self.replay..]);
+            self.replay = kept.len();
+            return Poll::Ready(Some(Ok(Frame::data(again))));
         }
         if let Some(error) = shared.failed {
             return Poll::Ready(Some(Err(error)));
@@ -225,11 +224,9 @@ impl RequestBody {
             Some(next) => next,
         };
         let result = next.and_then(|frame| shared.note(frame));
-        if result.as_ref().is_ok_and(|frame| frame.is_data()) {
-            self.replay += 1;
-        }
-        if let Err(error) = &result {
-            shared.failed = Some(*error);
+        match &result {
+            Ok(frame) => self.replay += frame.data_ref().map_or(0, Bytes::len),
+            Err(error) => shared.failed = Some(*error),
         }
         Poll::Ready(Some(result))
     }
@@ -271,11 +268,9 @@ impl Shared {
         if self.taken > self.limit {
             return Err(BodyError::TooLarge);
         }
-        self.kept_bytes += data.len();
-        if self.kept_bytes > REPLAY_CAP {
-            self.kept = None;
-        } else if let Some(kept) = &mut self.kept {
-            kept.push(data.clone());
+        match &mut self.kept {
+            Some(kept) if kept.len() + data.len() <= REPLAY_CAP => kept.extend_from_slice(data),
+            kept => *kept = None,
         }
         Ok(frame)
     }

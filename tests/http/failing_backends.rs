@@ -207,3 +207,23 @@ fn route_may_override_the_timeouts() {
     assert_eq!(gateway.get("/quick", "").status, 504);
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
+
+#[test]
+fn try_after_a_bad_answer_sends_the_whole_body_again() {
+    let backend = FakeBackend::start(|connection| {
+        while connection.request().is_some() {
+            if connection.number == 1 {
+                connection.send("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy");
+                return;
+            }
+            connection.ok("done");
+        }
+    });
+    let gateway = TestGateway::builder()
+        .backend("backend", &backend)
+        .route(r#"{name: all, path: "/{*rest}", auth: none, backend: backend, retries: 1}"#)
+        .start();
+    let response = gateway.exchange("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
+    assert_eq!((response.status, response.text().as_str()), (200, "done"));
+    assert!(backend.requests().iter().all(|request| request.body == b"hello"));
+}

@@ -21,6 +21,7 @@ mod identity;
 mod interim;
 mod keys;
 mod limits;
+mod memory;
 mod paths;
 mod payments;
 mod pool;
