@@ -14,7 +14,7 @@ use super::record::{Chosen, Record};
 use super::reply::{ExtraFields, Reply};
 use crate::auth::Identity;
 use crate::filters::{self, Answer, FilterRequest, Verdict};
-use crate::payments::{ApiRequest, ApiResponse};
+use crate::payments::{self, ApiRequest, ApiResponse};
 use crate::problem::{Code, Problem};
 use crate::routing::NormalPath;
 use crate::snapshot::{Choice, Refusal, RequestContext};
@@ -25,14 +25,14 @@ pub(crate) trait InterimSink {
     fn interim(&mut self, head: &ResponseHead);
 }
 
-/// Largest body that the payment API reads.
-const PAYMENT_BODY: u64 = 64 << 10;
-
 /// Answers one request.
 pub(crate) async fn answer(mut record: Record, body: RequestBody, interim: &mut dyn InterimSink) -> Reply {
     let view = std::rc::Rc::clone(&record.view);
     let story = &mut *record;
     forwarded::strip_client_claims(&mut story.head, &story.origin, &view.strip);
+    if story.head.target == "*" {
+        return about_the_gateway(record);
+    }
     let index = match find_route(&record) {
         Ok(index) => index,
         Err((problem, extra)) => return Reply::problem(record, &problem, extra),
@@ -64,12 +64,14 @@ pub(crate) async fn answer(mut record: Record, body: RequestBody, interim: &mut 
     }
 }
 
+/// `OPTIONS *` asks about the server as a whole, which is the gateway, not any backend; it has nothing
+/// to add to being there (RFC 9110, section 9.3.7).
+fn about_the_gateway(record: Record) -> Reply {
+    Reply::made(record, ResponseHead { status: 204, ..ResponseHead::default() }, Bytes::new())
+}
+
 fn find_route(record: &Record) -> Result<usize, (Problem, ExtraFields)> {
     let head = &record.head;
-    let nothing_here = || (Problem::new(Code::NoRoute, "no route matches this path"), Vec::new());
-    if !head.target.starts_with('/') {
-        return Err(nothing_here());
-    }
     let path = NormalPath { path: head.path().into(), has_encoded_slash: head.has_encoded_slash };
     let preflight_for = if filters::is_preflight(&head.method, &head.fields) {
         head.fields.get_str(Known::AccessControlRequestMethod)
@@ -77,7 +79,7 @@ fn find_route(record: &Record) -> Result<usize, (Problem, ExtraFields)> {
         None
     };
     record.view.snapshot.route(head.host(), &path, &head.method, preflight_for).map_err(|refusal| match refusal {
-        Refusal::NotFound => nothing_here(),
+        Refusal::NotFound => (Problem::new(Code::NoRoute, "no route matches this path"), Vec::new()),
         Refusal::EncodedSlash => (
             Problem::new(
                 Code::InvalidPath,
@@ -148,7 +150,11 @@ async fn pay(record: Record, body: RequestBody, identity: Option<&Identity>, int
     let (Some(distributor), Some(settings)) = (&shared.payments, record.view.snapshot.payments.clone()) else {
         return unavailable(record);
     };
-    body.guard(PAYMENT_BODY, &record.view);
+    let limit = payments::MAX_BODY as u64;
+    if is_over_limit(&record.head, limit) {
+        return body_too_large(record, limit);
+    }
+    body.guard(limit, &record.view);
     if record.head.expects_continue {
         interim.interim(&ResponseHead { status: 100, ..ResponseHead::default() });
     }
@@ -207,6 +213,12 @@ pub(crate) fn client_failure(mut record: Record, error: BodyError) -> Reply {
     let mut reply = Reply::problem(record, &Problem::new(code, error.to_string()), Vec::new());
     reply.close = true;
     reply
+}
+
+/// To a request whose announced body is over what the route takes.
+pub(crate) fn body_too_large(record: Record, limit: u64) -> Reply {
+    let detail = format!("this route takes bodies of up to {limit} bytes");
+    Reply::problem(record, &Problem::new(Code::BodyTooLarge, detail), Vec::new())
 }
 
 /// Whether the announced body is over what the route takes.

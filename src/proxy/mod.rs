@@ -2,13 +2,12 @@
 //!
 //! One single-threaded runtime a core; nothing on the path of a request is shared between cores but
 //! the snapshot's pointer and counters. Start reading at [`exchange`] (what happens to a request)
-//! and `http1/server.rs` (how it comes in and goes out).
+//! and `http1/server.rs` or `http2/stream.rs` (how it comes in and goes out).
 //!
 //! Deliberately not here: WebSocket over HTTP/2 (extended CONNECT), forward proxying (CONNECT),
 //! caching, and any rewriting of a backend's answers.
 
 mod body;
-mod coalesce;
 mod convert;
 mod core;
 mod deadline;

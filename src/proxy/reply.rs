@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::body::ResponseBody;
 use super::http1::client::Http1Exchange;
-use super::message::{BodyLength, RequestHead, ResponseHead, is_hop_by_hop};
+use super::message::{BodyLength, HeadError, RequestHead, ResponseHead, Version, is_hop_by_hop};
 use super::record::Record;
 use super::upstream::{Connection, InFlight};
 use crate::problem::{Code, MEDIA_TYPE, Problem};
@@ -31,7 +31,7 @@ impl Reply {
     /// A problem, as JSON or, to gRPC callers, as a gRPC status.
     pub(crate) fn problem(mut record: Record, problem: &Problem, extra: ExtraFields) -> Self {
         record.error = Some(problem.code);
-        let grpc = record.head.is_grpc() && record.head.version == super::message::Version::Http2;
+        let grpc = record.head.is_grpc() && record.head.version == Version::Http2;
         let mut head = ResponseHead { status: problem.code.status(), ..ResponseHead::default() };
         let mut text = Bytes::new();
         if grpc {
@@ -49,6 +49,13 @@ impl Reply {
             head.fields.push(name, value.as_bytes());
         }
         Self::made(record, head, text)
+    }
+
+    /// To a request whose head is refused.
+    pub(crate) fn refusal(record: Record, error: HeadError) -> Self {
+        // RFC 9110, section 15.5.6: a 405 says which methods there are.
+        let extra = if error.code == Code::MethodNotAllowed { vec![("allow", String::new())] } else { Vec::new() };
+        Self::problem(record, &Problem::from(error), extra)
     }
 
     /// A gateway-made answer with a body, or none.

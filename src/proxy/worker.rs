@@ -131,7 +131,8 @@ async fn chores(core: Rc<Core>, registry: Rc<Registry>) {
 
 /// Serves one accepted connection: TLS if configured, then whichever HTTP version the client speaks.
 async fn connection(core: Rc<Core>, registry: Rc<Registry>, tcp: TcpStream, ip: IpAddr) {
-    let server = core.view().snapshot.server.clone();
+    let view = core.view();
+    let server = &view.snapshot.server;
     let (stream, speaks_h2) = match &server.tls {
         None => (Stream::Plain(tcp), false),
         Some(tls) => {
@@ -147,9 +148,9 @@ async fn connection(core: Rc<Core>, registry: Rc<Registry>, tcp: TcpStream, ip: 
         }
     };
     let peer = Peer::new(ip, server.tls.is_some());
-    drop(server);
+    drop(view); // an idle connection must not hold on to an old snapshot
     if speaks_h2 {
-        return Box::pin(http2::serve(core, peer, stream)).await;
+        return Box::pin(http2::server::serve(core, peer, stream)).await;
     }
     let io = Rc::new(RefCell::new(ClientIo::new(stream, BytesMut::new())));
     let registration = registry.add(&io);
@@ -159,7 +160,7 @@ async fn connection(core: Rc<Core>, registry: Rc<Registry>, tcp: TcpStream, ip: 
                 drop(registration);
                 let Some(io) = Rc::into_inner(io) else { return };
                 let ClientIo { stream, buffer, .. } = io.into_inner();
-                return Box::pin(http2::serve(core, peer, Rewound { first: buffer.freeze(), stream })).await;
+                return Box::pin(http2::server::serve(core, peer, Rewound { first: buffer.freeze(), stream })).await;
             }
             Some(false) => {}
             None => return,

@@ -1,4 +1,4 @@
-//! HTTP/2 without TLS by prior knowledge, from clients and to backends, up to what gRPC needs.
+//! HTTP/2 without TLS by prior knowledge, from clients and to backends.
 
 use std::time::Duration;
 
@@ -6,16 +6,10 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 
 use crate::support::h2::{Frames, H2Backend, H2Client, StreamedBody, run};
-use crate::support::{FakeBackend, RawClient, TestGateway, TokenMint, eventually, refusing_port};
+use crate::support::{FakeBackend, RawClient, TestGateway, eventually};
 
 fn before_h2(backend: &H2Backend) -> TestGateway {
     TestGateway::builder().backend_with("backend", &[backend.address], ", protocol: h2").open_route("backend").start()
-}
-
-fn grpc(path: &str) -> Request<Frames> {
-    let request = Request::post(format!("http://shop.example{path}"));
-    let request = request.header("content-type", "application/grpc").header("te", "trailers");
-    request.body(Frames::new(["message"])).expect("a request")
 }
 
 #[test]
@@ -114,58 +108,6 @@ fn empty_answer_of_an_h2_backend_has_a_length_for_http1_clients() {
     let empty = client.response();
     assert_eq!((empty.get("content-length"), empty.text().as_str()), (Some("0"), ""));
     assert_eq!(client.response().text(), "abc");
-}
-
-#[test]
-fn grpc_call_keeps_its_trailers_end_to_end() {
-    let backend = H2Backend::start();
-    let gateway = before_h2(&backend);
-    run(async {
-        let mut client = H2Client::connect(gateway.address).await;
-        let mut request = grpc("/echo");
-        request.body_mut().trailers = vec![("x-client-trailer", "1")];
-        let answer = client.send(request).await;
-        assert_eq!((answer.status, answer.text().as_str()), (StatusCode::OK, "message"));
-        assert_eq!(answer.headers["content-type"], "application/grpc");
-        assert_eq!(answer.trailers["grpc-status"], "0");
-        assert_eq!(answer.trailers["x-client-trailer"], "1");
-        assert_eq!(answer.headers["x-saw-te"], "trailers");
-    });
-}
-
-#[test]
-fn grpc_callers_get_the_gateways_errors_as_grpc_status() {
-    let backend = H2Backend::start();
-    let gateway = TestGateway::builder()
-        .auth(&TokenMint::new())
-        .backend_with("backend", &[backend.address], ", protocol: h2, timeouts: {response: 200ms}")
-        .backend_with("gone", &[refusing_port()], ", protocol: h2")
-        .route(r#"{name: guarded, path: "/guarded/{*rest}", auth: required, backend: backend}"#)
-        .route(r#"{name: gone, path: "/gone/{*rest}", auth: none, backend: gone}"#)
-        .route(r#"{name: hang, path: "/hang", auth: none, backend: backend}"#)
-        .start();
-    run(async {
-        let mut client = H2Client::connect(gateway.address).await;
-        for (path, status, code) in [
-            ("/nowhere", "12", "no-route"),
-            ("/guarded/x", "16", "token-missing"),
-            ("/gone/x", "14", "upstream-unreachable"),
-            ("/hang", "4", "upstream-timeout"),
-        ] {
-            let answer = client.send(grpc(path)).await;
-            assert_eq!(answer.status, StatusCode::OK, "{path}");
-            assert_eq!(answer.headers["content-type"], "application/grpc", "{path}");
-            assert_eq!(answer.headers["grpc-status"], status, "{path}");
-            assert_eq!(answer.headers["x-figway-error"], code, "{path}");
-            assert!(answer.body.is_empty());
-        }
-        let plain = Request::get("http://a/nowhere").body(Frames::default()).expect("a request");
-        let answer = client.send(plain).await;
-        assert_eq!(
-            (answer.status, &answer.headers["content-type"] == "application/problem+json"),
-            (StatusCode::NOT_FOUND, true)
-        );
-    });
 }
 
 #[test]

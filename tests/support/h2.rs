@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -101,13 +102,27 @@ impl Answer {
 
 /// An answer whose body is still coming.
 #[derive(Debug)]
-pub(crate) struct Streaming(Incoming);
+pub(crate) struct Streaming {
+    pub(crate) status: StatusCode,
+    body: Incoming,
+}
 
 impl Streaming {
     /// The next piece of data; `None` at the end.
     pub(crate) async fn data(&mut self) -> Option<Bytes> {
-        let frame = self.0.frame().await?.expect("an unbroken stream");
+        let frame = self.body.frame().await?.expect("an unbroken stream");
         frame.into_data().ok()
+    }
+
+    /// The answer breaks off before its end, sooner or later.
+    pub(crate) async fn breaks_off(&mut self) -> bool {
+        loop {
+            match self.body.frame().await {
+                Some(Ok(_)) => {}
+                Some(Err(_)) => return true,
+                None => return false,
+            }
+        }
     }
 }
 
@@ -136,7 +151,8 @@ impl H2Client {
     where
         B: Body<Data = Bytes, Error = Infallible> + Send + Sync + 'static,
     {
-        Streaming(self.exchange(request.map(BodyExt::boxed)).await.into_body())
+        let (head, body) = self.exchange(request.map(BodyExt::boxed)).await.into_parts();
+        Streaming { status: head.status, body }
     }
 
     /// Sends a request and waits for the whole answer.
@@ -163,7 +179,9 @@ impl H2Client {
     }
 }
 
-/// A backend that speaks HTTP/2 only and echoes body and trailers; `/hang` never answers, `/empty` ends with its head.
+/// A backend that speaks HTTP/2 only and echoes body and trailers. `/hang` never answers, `/empty` ends with its
+/// head, `/silent` says one word and falls silent, `/ticks` never does, `/after` answers once it was sent something, `/whole` once it has everything, `/flood`
+/// sends 40,000 small messages.
 #[derive(Debug)]
 pub(crate) struct H2Backend {
     pub(crate) address: SocketAddr,
@@ -172,6 +190,11 @@ pub(crate) struct H2Backend {
 
 impl H2Backend {
     pub(crate) fn start() -> Self {
+        Self::taking(200)
+    }
+
+    /// Takes so many streams at once on a connection.
+    pub(crate) fn taking(streams: u32) -> Self {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         listener.set_nonblocking(true).expect("non-blocking");
         let address = listener.local_addr().expect("an address");
@@ -179,7 +202,7 @@ impl H2Backend {
         let count = Arc::clone(&connections);
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(accept(listener, &count));
+            runtime.block_on(accept(listener, &count, streams));
         });
         Self { address, connections }
     }
@@ -190,12 +213,13 @@ impl H2Backend {
     }
 }
 
-async fn accept(listener: std::net::TcpListener, connections: &AtomicUsize) {
+async fn accept(listener: std::net::TcpListener, connections: &AtomicUsize, streams: u32) {
     let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
     while let Ok((stream, _)) = listener.accept().await {
         connections.fetch_add(1, Ordering::AcqRel);
         let service = hyper::service::service_fn(echo);
         let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .max_concurrent_streams(streams)
             .serve_connection(TokioIo::new(stream), service);
         tokio::spawn(connection);
     }
@@ -233,15 +257,53 @@ impl Body for Echo {
     }
 }
 
-async fn echo(request: Request<Incoming>) -> Result<Response<Echo>, Infallible> {
-    if request.uri().path() == "/hang" {
-        std::future::pending::<()>().await;
-    }
-    let ended = request.uri().path() == "/empty";
-    let (head, body) = request.into_parts();
-    let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", "0".parse().expect("a value"));
-    let mut response = Response::new(Echo { body, trailers, ended });
+type EchoedBody = BoxBody<Bytes, hyper::Error>;
+
+/// A body whose pieces are sent from a task; it ends when the task ends.
+fn sent_by<F: Future<Output = ()> + Send + 'static>(
+    task: impl FnOnce(mpsc::UnboundedSender<Bytes>) -> F,
+) -> EchoedBody {
+    let (sender, body) = StreamedBody::new();
+    tokio::spawn(task(sender));
+    body.map_err(|never| match never {}).boxed()
+}
+
+async fn echo(request: Request<Incoming>) -> Result<Response<EchoedBody>, Infallible> {
+    let (head, mut body) = request.into_parts();
+    let trailers = HeaderMap::from_iter([("grpc-status".parse().expect("a name"), "0".parse().expect("a value"))]);
+    let body: EchoedBody = match head.uri.path() {
+        "/hang" => std::future::pending().await,
+        "/empty" => Echo { body, trailers, ended: true }.boxed(),
+        "/silent" => sent_by(|sender| async move {
+            sender.send(Bytes::from_static(b"word")).expect("it is listened to");
+            sender.closed().await;
+        }),
+        "/ticks" => sent_by(|sender| async move {
+            while sender.send(Bytes::from_static(b"tick")).is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }),
+        "/whole" => {
+            let whole = body.collect().await.expect("unbroken").to_bytes();
+            sent_by(|sender| async move { sender.send(whole).expect("it is listened to") })
+        }
+        "/flood" => sent_by(|sender| async move {
+            // No faster than it is taken: the pieces wait in this task's own queue.
+            for _ in 0..40_000 {
+                if sender.send(Bytes::from_static(b"message")).is_err() {
+                    return;
+                }
+            }
+            sender.closed().await;
+        }),
+        "/after" => {
+            let first = body.frame().await.expect("a first frame").expect("unbroken").into_data().expect("data");
+            let first = sent_by(|sender| async move { sender.send(first).expect("it is listened to") });
+            Following { first, rest: Echo { body, trailers, ended: false } }.boxed()
+        }
+        _ => Echo { body, trailers, ended: false }.boxed(),
+    };
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     let authority = head.uri.authority().map(ToString::to_string).unwrap_or_default();
     headers.insert("x-saw-authority", authority.parse().expect("a value"));
@@ -251,4 +313,22 @@ async fn echo(request: Request<Incoming>) -> Result<Response<Echo>, Infallible> 
         }
     }
     Ok(response)
+}
+
+/// One body behind another.
+struct Following {
+    first: EchoedBody,
+    rest: Echo,
+}
+
+impl Body for Following {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match std::task::ready!(Pin::new(&mut self.first).poll_frame(cx)) {
+            None => Pin::new(&mut self.rest).poll_frame(cx),
+            first => Poll::Ready(first),
+        }
+    }
 }

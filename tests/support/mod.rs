@@ -7,6 +7,7 @@ mod backend;
 mod client;
 mod gateway;
 pub(crate) mod h2;
+pub(crate) mod h2_frames;
 mod message;
 pub(crate) mod tls;
 mod tokens;

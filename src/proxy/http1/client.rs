@@ -19,12 +19,10 @@ use crate::proxy::convert;
 use crate::proxy::deadline::Deadline;
 use crate::proxy::message::{BodyLength, RequestHead, ResponseHead};
 use crate::proxy::stream::Stream;
-use crate::proxy::upstream::Endpoint;
+use crate::proxy::upstream::{Endpoint, Event, Exchange, ExchangeError, INTERIM_LIMIT};
 use crate::telemetry::CountGauge;
 use crate::types::fields::{Fields, Known, list_elements};
 
-/// Interim answers before a backend is taken for mad.
-const INTERIM_LIMIT: u32 = 32;
 /// Room made for each read from a backend.
 const READ: usize = 16 << 10;
 
@@ -48,7 +46,7 @@ pub(crate) struct Http1Exchange {
     idle_for: Duration,
     scan: HeadScan,
     /// For the answer's head; kept with the connection, so that its timer is started rarely.
-    pub(crate) response: Deadline,
+    response: Deadline,
 }
 
 /// Counts the connection as open until it is dropped.
@@ -70,35 +68,6 @@ enum Upload {
     Body { body: RequestBody, chunked: bool },
     /// The backend no longer takes bytes; it may have answered before.
     Broken,
-}
-
-/// Why there is no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ExchangeError {
-    /// Closed or reset before the first byte of an answer.
-    #[error("the backend closed the connection before it answered")]
-    ClosedBeforeAnswer {
-        /// Not a byte of the request had left.
-        unsent: bool,
-    },
-    /// Closed or reset within the answer's head.
-    #[error("the backend closed the connection within the answer's head")]
-    ClosedWithinHead,
-    /// Not acceptable HTTP.
-    #[error("the backend's answer is not acceptable: {0}")]
-    Invalid(&'static str),
-    /// The client's body failed.
-    #[error(transparent)]
-    Client(BodyError),
-}
-
-/// A head from the backend.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// 1xx: more will come.
-    Interim(ResponseHead),
-    /// The answer.
-    Final(ResponseHead),
 }
 
 impl Http1Exchange {
@@ -165,11 +134,6 @@ impl Http1Exchange {
         !matches!(self.upload, Upload::Body { .. }) && self.queue.is_empty()
     }
 
-    /// Bytes that left so far; tells whether an upload makes progress.
-    pub(crate) fn sent(&self) -> u64 {
-        self.sent
-    }
-
     /// Sends what there is to send. `Err` only for failures of the client's body.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
         loop {
@@ -233,26 +197,6 @@ impl Http1Exchange {
         Ok(())
     }
 
-    /// The next head from the backend.
-    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, ExchangeError>> {
-        if let Poll::Ready(Err(error)) = self.poll_upload(cx) {
-            return Poll::Ready(Err(ExchangeError::Client(error)));
-        }
-        loop {
-            if let Some(event) = self.take_head()? {
-                return Poll::Ready(Ok(event));
-            }
-            self.buffer.reserve(READ);
-            match ready!(tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.buffer)) {
-                Ok(0) | Err(_) if !self.received => {
-                    return Poll::Ready(Err(ExchangeError::ClosedBeforeAnswer { unsent: self.sent == 0 }));
-                }
-                Ok(0) | Err(_) => return Poll::Ready(Err(ExchangeError::ClosedWithinHead)),
-                Ok(_) => self.received = true,
-            }
-        }
-    }
-
     fn take_head(&mut self) -> Result<Option<Event>, ExchangeError> {
         let end = self
             .scan
@@ -294,14 +238,42 @@ impl Http1Exchange {
         chosen.peek().is_some() && chosen.all(offered)
     }
 
-    /// More of the client's body is awaited and everything that came was sent.
-    pub(crate) fn waits_for_body(&self) -> bool {
-        matches!(self.upload, Upload::Body { .. }) && self.queue.is_empty()
-    }
-
     /// After a 101: the stream, and the bytes that came behind the head.
     pub(crate) fn tunnel(&mut self) -> (&mut Stream, BytesMut) {
         (&mut self.stream, std::mem::take(&mut self.buffer))
+    }
+}
+
+impl Exchange for Http1Exchange {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, ExchangeError>> {
+        if let Poll::Ready(Err(error)) = self.poll_upload(cx) {
+            return Poll::Ready(Err(ExchangeError::Client(error)));
+        }
+        loop {
+            if let Some(event) = self.take_head()? {
+                return Poll::Ready(Ok(event));
+            }
+            self.buffer.reserve(READ);
+            match ready!(tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.buffer)) {
+                Ok(0) | Err(_) if !self.received => {
+                    return Poll::Ready(Err(ExchangeError::ClosedBeforeAnswer { unsent: self.sent == 0 }));
+                }
+                Ok(0) | Err(_) => return Poll::Ready(Err(ExchangeError::ClosedWithinHead)),
+                Ok(_) => self.received = true,
+            }
+        }
+    }
+
+    fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    fn waits_for_body(&self) -> bool {
+        matches!(self.upload, Upload::Body { .. }) && self.queue.is_empty()
+    }
+
+    fn response_deadline(&mut self) -> &mut Deadline {
+        &mut self.response
     }
 }
 
@@ -312,8 +284,6 @@ pub(crate) struct Http1ResponseBody {
     exchange: Option<Box<Http1Exchange>>,
     reader: BodyReader,
     endpoint: Rc<Endpoint>,
-    stall: Deadline,
-    idle: Duration,
     /// When the request began; the connection is idle since then at most.
     began: Instant,
 }
@@ -324,15 +294,19 @@ impl Http1ResponseBody {
         exchange: Box<Http1Exchange>,
         length: BodyLength,
         endpoint: Rc<Endpoint>,
-        idle: Duration,
         began: Instant,
-    ) -> Option<Box<Self>> {
+    ) -> Option<Self> {
         let reader = BodyReader::new(length);
-        let mut body = Self { exchange: Some(exchange), reader, endpoint, stall: Deadline::default(), idle, began };
+        let mut body = Self { exchange: Some(exchange), reader, endpoint, began };
         if body.reader.is_done() {
             body.settle();
         }
-        body.exchange.is_some().then(|| Box::new(body))
+        body.exchange.is_some().then_some(body)
+    }
+
+    /// Nothing is left to be read.
+    pub(crate) fn is_over(&self) -> bool {
+        self.exchange.is_none()
     }
 
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -348,7 +322,6 @@ impl Http1ResponseBody {
                     return Poll::Ready(Some(Err(BodyError::UpstreamMalformed(what))));
                 }
                 Ok(Piece::Data(data)) => {
-                    self.stall.clear();
                     if self.reader.is_done() {
                         self.settle();
                     }
@@ -368,14 +341,7 @@ impl Http1ResponseBody {
                     self.exchange = None;
                     return Poll::Ready((!clean).then_some(Err(BodyError::UpstreamClosed)));
                 }
-                Poll::Pending => {
-                    if !self.stall.is_set() {
-                        self.stall.set(self.idle);
-                    }
-                    ready!(self.stall.poll(cx));
-                    self.exchange = None;
-                    return Poll::Ready(Some(Err(BodyError::UpstreamStalled)));
-                }
+                Poll::Pending => return Poll::Pending,
             }
         }
     }

@@ -35,7 +35,7 @@ pub(crate) struct ClientIo {
     pub(crate) queue: WriteQueue,
     body: BodyReader,
     body_deadline: Deadline,
-    body_timeout: Duration,
+    body_patience: Option<Duration>,
     owes_continue: bool,
     peer: PeerWatch,
     written: u64,
@@ -60,7 +60,7 @@ impl ClientIo {
             queue: WriteQueue::default(),
             body: BodyReader::Done,
             body_deadline: Deadline::default(),
-            body_timeout: Duration::ZERO,
+            body_patience: None,
             owes_continue: false,
             peer: PeerWatch::Waiting,
             written: 0,
@@ -74,9 +74,9 @@ impl ClientIo {
     }
 
     /// Begins the body of the request whose head was just taken out of the buffer.
-    pub(crate) fn begin_body(&mut self, length: BodyLength, timeout: Duration, expects_continue: bool) {
+    pub(crate) fn begin_body(&mut self, length: BodyLength, patience: Duration, expects_continue: bool) {
         self.body = BodyReader::new(length);
-        self.body_timeout = timeout;
+        self.body_patience = Some(patience);
         self.body_deadline.clear();
         self.owes_continue = expects_continue;
         self.peer = PeerWatch::Waiting;
@@ -87,9 +87,9 @@ impl ClientIo {
         self.body.set_limit(limit);
     }
 
-    /// From now on the client may be silent for `timeout` within its body.
-    pub(crate) fn set_body_timeout(&mut self, timeout: Duration) {
-        self.body_timeout = timeout;
+    /// From now on the client may be silent for so long within its body; for ever if `None`.
+    pub(crate) fn set_body_patience(&mut self, patience: Option<Duration>) {
+        self.body_patience = patience;
         self.body_deadline.clear();
     }
 
@@ -132,8 +132,9 @@ impl ClientIo {
                 Poll::Ready(Ok(_)) => {}
                 Poll::Pending if self.owes_continue => return Poll::Pending, // it is the backend that is waited for
                 Poll::Pending => {
+                    let Some(patience) = self.body_patience else { return Poll::Pending };
                     if !self.body_deadline.is_set() {
-                        self.body_deadline.set(self.body_timeout);
+                        self.body_deadline.set(patience);
                     }
                     ready!(self.body_deadline.poll(cx));
                     return Poll::Ready(Some(Err(BodyError::ClientStalled)));

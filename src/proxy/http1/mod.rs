@@ -14,5 +14,5 @@ pub(crate) mod server;
 mod write;
 
 pub(crate) use connection::ClientIo;
-pub(crate) use request_head::{content_length, is_authority, read_expectation, store_target};
+pub(crate) use request_head::{METHOD, content_length, is_authority, read_expectation, store_target};
 pub(crate) use write::set_content_length;

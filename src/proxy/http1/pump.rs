@@ -10,7 +10,7 @@ use http_body::Frame;
 
 use super::connection::ClientIo;
 use super::write::{self, Delimiter};
-use crate::proxy::body::{BodyError, ResponseBody};
+use crate::proxy::body::BodyError;
 use crate::proxy::convert;
 use crate::proxy::deadline::Deadline;
 use crate::proxy::message::BodyLength;
@@ -87,6 +87,7 @@ impl Pump<'_> {
                     self.blocked = Some((since, written));
                     self.stall.set(self.patience);
                 }
+                self.reply.body.read_ahead(cx);
                 self.stall.poll(cx).map(|()| Err("client-stalled"))
             }
         }
@@ -127,7 +128,7 @@ impl Pump<'_> {
         self.reply.record.sent += length;
         self.io.borrow_mut().queue.push(data, self.delimiter == Delimiter::Chunked);
         // An h2 stream is read to its own end, so that it is not reset.
-        self.ended = self.left == Some(0) && !matches!(self.reply.body, ResponseBody::Http2(_));
+        self.ended = self.left == Some(0) && self.reply.body.is_over();
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use crate::snapshot::Limits;
 use crate::types::fields::{Fields, Known, list_elements};
 
 /// Longest method in bytes.
-const METHOD: usize = 32;
+pub(crate) const METHOD: usize = 32;
 
 /// Fields that `Connection` must not name; see [`must_reach_the_backend`].
 const END_TO_END: &[Known] = &[

@@ -12,7 +12,7 @@ use super::head_end::HeadScan;
 use super::pump::pump;
 use super::request_head;
 use super::write::{self, Delimiter};
-use crate::problem::{Code, Problem};
+use crate::problem::Code;
 use crate::proxy::body::RequestBody;
 use crate::proxy::core::{Core, View};
 use crate::proxy::deadline::Deadline;
@@ -62,9 +62,7 @@ pub(crate) async fn serve(core: Rc<Core>, peer: Peer, io: Rc<RefCell<ClientIo>>,
                 io.borrow_mut().begin_body(BodyLength::None, Duration::ZERO, false);
                 spare.head.close = true;
                 let record = Record::begin(&core, core.view(), std::mem::take(&mut spare), &peer);
-                let extra =
-                    if error.code == Code::MethodNotAllowed { vec![("allow", String::new())] } else { Vec::new() };
-                (Reply::problem(record, &Problem::from(error), extra), RequestBody::none())
+                (Reply::refusal(record, error), RequestBody::none())
             }
         };
         match respond(&core, &io, reply, &body, &mut spare).await {

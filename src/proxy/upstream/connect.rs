@@ -28,6 +28,8 @@ pub(crate) enum ConnectError {
     Tls(io::Error),
     #[error("it speaks no HTTP/2")]
     NoHttp2,
+    #[error("it does not begin as HTTP/2 does: {0}")]
+    Http2(h2::Error),
     #[error("no connection within the time allowed")]
     Timeout,
 }

@@ -4,14 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use super::connect::Resolved;
-use super::h2::H2Sender;
+use super::h2::H2Connection;
 use crate::proxy::http1::client::Http1Exchange;
 use crate::snapshot::{Backend, BackendTls, EndpointAddress, Protocol};
 use crate::telemetry::UpstreamSeries;
 
 /// Idle connections are closed after this long: shorter than what servers commonly keep (60 s and more);
 /// a backend that keeps less says so in `Keep-Alive`, or loses the race and the request is sent again.
-const IDLE: Duration = Duration::from_secs(30);
+pub(super) const IDLE: Duration = Duration::from_secs(30);
 
 /// One address of a backend.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Endpoint {
     pub(crate) series: UpstreamSeries,
     pub(super) resolved: RefCell<Option<Resolved>>,
     pub(super) tls: RefCell<Option<BackendTls>>,
-    pub(super) h2: RefCell<Vec<H2Sender>>,
+    pub(super) h2: RefCell<Vec<H2Connection>>,
     pub(super) h2_connecting: tokio::sync::Mutex<()>,
     idle: RefCell<Vec<Idle>>,
     in_flight: Cell<u32>,
@@ -133,7 +133,8 @@ impl Endpoint {
             keep
         });
         self.series.idle.sub(i64::try_from(before - idle.len()).unwrap_or(i64::MAX));
-        self.h2.borrow_mut().retain(|sender| !sender.is_closed());
+        drop(idle);
+        self.sweep_h2(now);
     }
 }
 

@@ -1,162 +1,175 @@
-//! HTTP/2 towards backends: a connection an endpoint and core, shared by its requests, and further
-//! ones when the backend takes no more streams on it.
+//! HTTP/2 connections to one endpoint: shared by the requests of a core, and further ones when the
+//! backend takes no more streams on them.
+//!
+//! There are no pings: gRPC servers end a connection that sends them while it is silent. A connection
+//! on which a request timed out takes no new ones instead, so that a host that is gone is found out.
 
 use std::cell::Cell;
-use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
-use hyper::body::Incoming;
-use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use bytes::Bytes;
+use h2::client::{Builder, SendRequest};
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::endpoint::IDLE;
 use super::{ConnectError, Endpoint, resolve_connect};
-use crate::proxy::body::RequestBody;
-
-/// Runs hyper's tasks on the core's own runtime.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LocalExecutor;
-
-impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
-    fn execute(&self, future: F) {
-        drop(tokio::task::spawn_local(async move {
-            future.await;
-        }));
-    }
-}
+use crate::proxy::http2::Coalesced;
+use crate::telemetry::CountGauge;
 
 /// Connections to one endpoint at most, each with as many streams as the backend allows.
 const CONNECTIONS: usize = 8;
-/// Streams on a connection whose backend has not said how many it allows: none beside the first.
-const STREAMS_BEFORE_SETTINGS: usize = 1;
+/// Receive windows of a stream and of the connection: room for 256 answers that their clients do not
+/// take, before those of other clients wait for them.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 64 << 20;
+/// Request bytes of one stream that may wait in the library's memory.
+const SEND_BUFFER: usize = 64 << 10;
+/// Header section of an answer: twice what requests may have, since backends are ours.
+const HEADER_BYTES: u32 = 64 << 10;
 
-/// Sends requests on one h2 connection.
+/// A connection; clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct H2Sender {
-    sender: SendRequest<RequestBody>,
-    streams: Rc<Cell<usize>>,
-    /// How many streams the backend takes, as it said last.
-    limit: Rc<Cell<usize>>,
+pub(crate) struct H2Connection {
+    sender: SendRequest<Bytes>,
+    usage: Rc<Usage>,
+}
+
+#[derive(Debug)]
+struct Usage {
+    streams: Cell<usize>,
+    last_used: Cell<Instant>,
+    /// The connection has ended, or is not trusted any more.
+    retired: Cell<bool>,
+    /// The backend has answered on it.
+    proven: Cell<bool>,
 }
 
 /// A stream under way on a connection; leaves it when dropped.
 #[derive(Debug)]
-pub(crate) struct OnStream(Rc<Cell<usize>>);
+pub(crate) struct OnStream(Rc<Usage>);
 
 impl Drop for OnStream {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.0.streams.set(self.0.streams.get() - 1);
     }
 }
 
-/// Why an h2 request has no answer.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum H2Error {
-    /// The connection was closing; nothing of the request left.
-    #[error("the backend's connection was closing")]
-    Unsent,
-    /// The stream or the connection ended before an answer.
-    #[error("{0}")]
-    Failed(hyper::Error),
-}
-
-impl H2Sender {
-    pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
-    }
-
-    /// The backend would take another stream now, or has not said yet how many it takes.
-    fn has_room(&self) -> bool {
-        let limit = self.limit.get();
-        limit <= STREAMS_BEFORE_SETTINGS || self.streams.get() < limit
-    }
-
-    /// Takes a place on the connection.
-    pub(crate) fn enter(&self) -> OnStream {
-        self.streams.set(self.streams.get() + 1);
-        OnStream(Rc::clone(&self.streams))
-    }
-
-    /// Sends a request and waits for the answer's head.
-    pub(crate) async fn send(
-        &mut self,
-        request: http::Request<RequestBody>,
-    ) -> Result<http::Response<Incoming>, H2Error> {
-        if self.sender.ready().await.is_err() {
-            return Err(H2Error::Unsent);
-        }
-        self.sender.try_send_request(request).await.map_err(|mut error| {
-            if error.take_message().is_some() || is_refused(error.error()) {
-                H2Error::Unsent
-            } else {
-                H2Error::Failed(error.into_error())
-            }
+impl H2Connection {
+    /// Makes a connection on a stream; done when the backend has said how many streams it takes.
+    async fn begin<S>(stream: S, open: CountGauge) -> Result<Self, ConnectError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let handshake = Builder::new()
+            .enable_push(false)
+            .initial_max_send_streams(0)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buffer_size(SEND_BUFFER)
+            .max_header_list_size(HEADER_BYTES)
+            .handshake::<_, Bytes>(Coalesced::new(stream));
+        let (sender, mut connection) = handshake.await.map_err(ConnectError::Http2)?;
+        std::future::poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(ConnectError::Http2(error))),
+            Poll::Ready(Ok(())) => Poll::Ready(Err(ConnectError::NoHttp2)),
+            Poll::Pending if sender.current_max_send_streams() > 0 => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
         })
+        .await?;
+        let usage = Rc::new(Usage {
+            streams: Cell::new(0),
+            last_used: Cell::new(Instant::now()),
+            retired: Cell::new(false),
+            proven: Cell::new(false),
+        });
+        let ended = Rc::clone(&usage);
+        tokio::task::spawn_local(async move {
+            open.inc();
+            let _ = connection.await; // each request learns of its own failure
+            ended.retired.set(true);
+            open.dec();
+        });
+        Ok(Self { sender, usage })
     }
-}
 
-/// REFUSED_STREAM: the backend promises that it did nothing (RFC 9113, section 8.7).
-fn is_refused(error: &hyper::Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return error.reason() == Some(h2::Reason::REFUSED_STREAM);
-        }
-        source = error.source();
+    /// Takes a place for a request that began at `now`.
+    pub(crate) fn enter(&self, now: Instant) -> OnStream {
+        self.usage.streams.set(self.usage.streams.get() + 1);
+        self.usage.last_used.set(now);
+        OnStream(Rc::clone(&self.usage))
     }
-    false
+
+    /// Where requests are sent.
+    pub(crate) fn sender(&mut self) -> &mut SendRequest<Bytes> {
+        &mut self.sender
+    }
+
+    /// From now on it takes no new requests; those under way go on.
+    pub(crate) fn retire(&self) {
+        self.usage.retired.set(true);
+    }
+
+    /// The backend has answered on it.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.usage.proven.get()
+    }
+
+    /// Notes that the backend has answered on it.
+    pub(crate) fn prove(&self) {
+        self.usage.proven.set(true);
+    }
+
+    /// It takes requests: it is open and the backend has not said that it goes away.
+    fn is_usable(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        !self.usage.retired.get() && !matches!(self.sender.poll_ready(&mut cx), Poll::Ready(Err(_)))
+    }
+
+    fn has_room(&self) -> bool {
+        self.usage.streams.get() < self.sender.current_max_send_streams()
+    }
+
+    fn is_idle(&self, now: Instant) -> bool {
+        self.usage.streams.get() == 0 && now.saturating_duration_since(self.usage.last_used.get()) >= IDLE
+    }
 }
 
 impl Endpoint {
-    /// A live h2 connection, made if there is none. Single flight.
-    pub(crate) async fn h2(self: &Rc<Self>, timeout: Duration) -> Result<H2Sender, ConnectError> {
-        if let Some(sender) = self.live_h2() {
-            return Ok(sender);
+    /// An h2 connection with room for a request, made within `timeout` if there is none. Single flight.
+    pub(crate) async fn h2(self: &Rc<Self>, timeout: Duration) -> Result<H2Connection, ConnectError> {
+        if let Some(connection) = self.usable_h2() {
+            return Ok(connection);
         }
-        let _one_at_a_time = self.h2_connecting.lock().await;
-        if let Some(sender) = self.live_h2() {
-            return Ok(sender);
-        }
-        let stream = resolve_connect(self, timeout).await?;
-        let (sender, connection) = Builder::new(LocalExecutor)
-            .timer(TokioTimer::new())
-            .initial_max_send_streams(STREAMS_BEFORE_SETTINGS)
-            .initial_stream_window_size(1 << 20)
-            .initial_connection_window_size(4 << 20)
-            .keep_alive_interval(Duration::from_secs(20))
-            .keep_alive_timeout(Duration::from_secs(10))
-            .max_header_list_size(64 << 10)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| ConnectError::Tcp(std::io::Error::other(error)))?;
-        let limit = Rc::new(Cell::new(STREAMS_BEFORE_SETTINGS));
-        let (open, said) = (self.series.open.clone(), Rc::clone(&limit));
-        tokio::task::spawn_local(async move {
-            open.inc();
-            let mut connection = std::pin::pin!(connection);
-            // Each request learns of its own failure.
-            let _ = std::future::poll_fn(|cx| {
-                let ended = connection.as_mut().poll(cx);
-                said.set(connection.current_max_send_streams());
-                ended
-            })
-            .await;
-            open.dec();
-        });
-        let sender = H2Sender { sender, streams: Rc::default(), limit };
-        self.h2.borrow_mut().push(sender.clone());
-        Ok(sender)
+        let making = async {
+            let _one_at_a_time = self.h2_connecting.lock().await;
+            if let Some(connection) = self.usable_h2() {
+                return Ok(connection);
+            }
+            let stream = resolve_connect(self, timeout).await?;
+            let connection = H2Connection::begin(stream, self.series.open.clone()).await?;
+            self.h2.borrow_mut().push(connection.clone());
+            Ok(connection)
+        };
+        pingora_timeout::timeout(timeout, making).await.unwrap_or(Err(ConnectError::Timeout))
     }
 
-    fn live_h2(&self) -> Option<H2Sender> {
-        let mut senders = self.h2.borrow_mut();
-        senders.retain(|sender| !sender.is_closed());
-        let free = senders.iter().rev().find(|sender| sender.has_room());
+    fn usable_h2(&self) -> Option<H2Connection> {
+        let mut connections = self.h2.borrow_mut();
+        connections.retain_mut(H2Connection::is_usable);
+        let free = connections.iter().rev().find(|connection| connection.has_room());
         // At the limit of connections, requests wait for a stream of the least busy one.
-        let least_busy = || senders.iter().min_by_key(|sender| sender.streams.get());
+        let least_busy = || connections.iter().min_by_key(|connection| connection.usage.streams.get());
         match free {
-            None if senders.len() >= CONNECTIONS => least_busy().cloned(),
+            None if connections.len() >= CONNECTIONS => least_busy().cloned(),
             free => free.cloned(),
         }
+    }
+
+    /// Lets go of connections that have ended or are idle; they close by themselves.
+    pub(super) fn sweep_h2(&self, now: Instant) {
+        self.h2.borrow_mut().retain_mut(|connection| connection.is_usable() && !connection.is_idle(now));
     }
 }

@@ -5,6 +5,7 @@
 
 mod connect;
 mod endpoint;
+mod exchange;
 mod h2;
 
 use std::cell::RefCell;
@@ -16,7 +17,8 @@ use std::time::Instant;
 
 pub(crate) use connect::{ConnectError, resolve_connect};
 pub(crate) use endpoint::{Connection, Endpoint};
-pub(crate) use h2::{H2Error, LocalExecutor, OnStream};
+pub(crate) use exchange::{Event, Exchange, ExchangeError, INTERIM_LIMIT};
+pub(crate) use h2::OnStream;
 
 use crate::resilience::RetryBudget;
 use crate::resilience::balance::{self, AVOID_AFTER_FAILED_CONNECT, Load};

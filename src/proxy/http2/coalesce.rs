@@ -51,6 +51,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Coalesced<S> {
         tokio::task::spawn_local(std::future::poll_fn(move |cx| writing.borrow_mut().poll_write_out(cx)));
         Self { shared }
     }
+
+    /// Frees, when called, the memory that a connection without traffic does not need.
+    pub(super) fn memory_release(&self) -> impl Fn() + use<S> {
+        let shared = Rc::clone(&self.shared);
+        move || {
+            let mut shared = shared.borrow_mut();
+            if shared.gathered.is_empty() {
+                shared.gathered = Vec::new();
+            }
+        }
+    }
 }
 
 impl<S: AsyncWrite + Unpin> Shared<S> {
@@ -87,6 +98,16 @@ impl<S: AsyncWrite + Unpin> Shared<S> {
         }
     }
 
+    /// Adds bytes behind those that wait, in their room if enough of them have left: a client that is
+    /// always a little behind would let them grow without end.
+    fn gather(&mut self, bytes: &[u8]) {
+        if self.written >= FULL {
+            self.gathered.drain(..self.written);
+            self.written = 0;
+        }
+        self.gathered.extend_from_slice(bytes);
+    }
+
     /// Ready once no more than `most` bytes are gathered.
     fn poll_room(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<()>> {
         if let Some(failed) = self.failed {
@@ -111,7 +132,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Coalesced<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut shared = self.shared.borrow_mut();
         ready!(shared.poll_room(cx, FULL))?;
-        shared.gathered.extend_from_slice(bytes);
+        shared.gather(bytes);
         shared.wake_writer();
         Poll::Ready(Ok(bytes.len()))
     }
@@ -123,12 +144,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Coalesced<S> {
     ) -> Poll<io::Result<usize>> {
         let mut shared = self.shared.borrow_mut();
         ready!(shared.poll_room(cx, FULL))?;
-        let before = shared.gathered.len();
+        let mut taken = 0;
         for slice in slices {
-            shared.gathered.extend_from_slice(slice);
+            shared.gather(slice);
+            taken += slice.len();
         }
         shared.wake_writer();
-        Poll::Ready(Ok(shared.gathered.len() - before))
+        Poll::Ready(Ok(taken))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -162,5 +184,137 @@ impl<S: AsyncWrite + Unpin> Drop for Coalesced<S> {
         shared.failed = Some(io::ErrorKind::NotConnected);
         shared.dropped = true;
         shared.wake_writer();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+
+    /// A socket that takes as many bytes as it has room for, and counts how often it was asked to.
+    #[derive(Debug, Default)]
+    struct Socket {
+        taken: Vec<u8>,
+        room: usize,
+        writes: usize,
+        writer: Option<Waker>,
+    }
+
+    #[derive(Debug, Clone, Default)]
+    struct Handle(Rc<RefCell<Socket>>);
+
+    impl Handle {
+        fn with_room(room: usize) -> Self {
+            let handle = Self::default();
+            handle.0.borrow_mut().room = room;
+            handle
+        }
+
+        fn give_room(&self, room: usize) {
+            let mut socket = self.0.borrow_mut();
+            socket.room += room;
+            if let Some(writer) = socket.writer.take() {
+                writer.wake();
+            }
+        }
+    }
+
+    impl AsyncRead for Handle {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Handle {
+        fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            let mut socket = self.0.borrow_mut();
+            if socket.room == 0 {
+                socket.writer = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            let taken = bytes.len().min(socket.room);
+            socket.taken.extend_from_slice(&bytes[..taken]);
+            socket.room -= taken;
+            socket.writes += 1;
+            Poll::Ready(Ok(taken))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn on_a_core(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        tokio::task::LocalSet::new().block_on(&runtime, test);
+    }
+
+    #[test]
+    fn writes_of_one_turn_leave_at_once() {
+        on_a_core(async {
+            let socket = Handle::with_room(usize::MAX);
+            let mut connection = Coalesced::new(socket.clone());
+            for word in ["one", "two", "three"] {
+                connection.write_all(word.as_bytes()).await.expect("room");
+            }
+            assert_eq!(socket.0.borrow().writes, 0, "the turn is not over");
+            tokio::task::yield_now().await;
+            assert_eq!((socket.0.borrow().taken.as_slice(), socket.0.borrow().writes), (&b"onetwothree"[..], 1));
+        });
+    }
+
+    #[test]
+    fn connection_waits_while_the_socket_is_full() {
+        on_a_core(async {
+            let socket = Handle::default();
+            let mut connection = Coalesced::new(socket.clone());
+            connection.write_all(&vec![b'x'; FULL + 1]).await.expect("room");
+            let mut further = std::pin::pin!(connection.write_all(b"y"));
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+                let waits = std::future::poll_fn(|cx| Poll::Ready(further.as_mut().poll(cx).is_pending())).await;
+                assert!(waits, "more than is allowed would be gathered");
+            }
+            socket.give_room(usize::MAX);
+            further.await.expect("room again");
+        });
+    }
+
+    /// A download to a client that was always a little behind once stayed in memory as a whole.
+    #[test]
+    fn socket_that_never_catches_up_does_not_let_the_memory_grow() {
+        on_a_core(async {
+            const PIECE: usize = 16 << 10;
+            let socket = Handle::default();
+            let mut connection = Coalesced::new(socket.clone());
+            for number in 0_u8..=255 {
+                connection.write_all(&[number; PIECE]).await.expect("room");
+                socket.give_room(if number == 0 { PIECE / 2 } else { PIECE });
+                tokio::task::yield_now().await;
+                assert!(connection.shared.borrow().gathered.capacity() <= 4 * FULL);
+            }
+            drop(connection);
+            socket.give_room(PIECE);
+            let taken = &socket.0.borrow().taken;
+            assert!((0_u8..255).all(|number| taken[usize::from(number) * PIECE..][..PIECE] == [number; PIECE]));
+        });
+    }
+
+    #[test]
+    fn last_words_leave_and_the_writer_ends() {
+        on_a_core(async {
+            let socket = Handle::with_room(usize::MAX);
+            let mut connection = Coalesced::new(socket.clone());
+            connection.write_all(b"goodbye").await.expect("room");
+            drop(connection);
+            assert_eq!(socket.0.borrow().taken, b"goodbye");
+            tokio::task::yield_now().await;
+            assert_eq!(Rc::strong_count(&socket.0), 1, "nobody holds the socket any more");
+        });
     }
 }
