@@ -10,6 +10,7 @@
 import argparse
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -141,7 +142,8 @@ def main():
     if options.write:
         current = {title: result for title, result in results.items() if result["commit"] == commit}
         DOCUMENT.parent.mkdir(exist_ok=True)
-        DOCUMENT.write_text(report.document(machine.describe(ROOT), current))
+        payments = re.search(r"<!-- payments: begin -->.*<!-- payments: end -->\n", DOCUMENT.read_text(), re.DOTALL)
+        DOCUMENT.write_text(report.document(machine.describe(ROOT), current) + ("\n" + payments[0] if payments else ""))
         print(f"\nwrote {DOCUMENT.relative_to(ROOT)}")
 
 

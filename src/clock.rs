@@ -1,6 +1,12 @@
 //! Wall-clock time as a value; rules take it as an argument and never read a clock themselves.
 
+mod cron;
+mod zone;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+pub use cron::{Cron, CronError};
+pub use zone::Zone;
 
 /// A moment on the wall clock, in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
@@ -56,6 +62,13 @@ impl Timestamp {
         text.parse::<jiff::Timestamp>().ok().map(|moment| Self(moment.as_millisecond()))
     }
 
+    /// Reads the form of `Date` (RFC 9110, section 5.6.7); `None` if the text is not of it.
+    #[must_use]
+    pub fn parse_http_date(text: &str) -> Option<Self> {
+        let moment = jiff::fmt::rfc2822::parse(text).ok()?;
+        text.ends_with(" GMT").then(|| Self(moment.timestamp().as_millisecond()))
+    }
+
     /// Reads a calendar day (`2027-03-31`) as its last millisecond in UTC; `None` if it is not one.
     #[must_use]
     pub fn end_of_day(text: &str) -> Option<Self> {
@@ -75,6 +88,9 @@ mod tests {
         assert_eq!(moment.rfc3339(), "2026-11-21T20:00:00.123Z");
         assert_eq!(moment.http_date(), "Sat, 21 Nov 2026 20:00:00 GMT");
         assert_eq!(Timestamp::parse("2026-11-21T20:00:00.123Z"), Some(moment));
+        let whole = Timestamp::parse_http_date(&moment.http_date());
+        assert_eq!(whole, Some(Timestamp(1_795_291_200_000)));
+        assert_eq!(Timestamp::parse_http_date("2026-11-21T20:00:00Z"), None);
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod client;
 pub mod flags;
 pub mod resilience;
 pub mod routing;
+pub mod simulator;
 pub mod telemetry;
 
 // Layer 2: request policies and the payment distributor.

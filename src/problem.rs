@@ -51,6 +51,8 @@ codes! {
     TokenMissing = "token-missing", 401, "Authentication is required";
     /// Credentials that do not hold.
     TokenInvalid = "token-invalid", 401, "The access token is not valid";
+    /// A webhook that is not signed as its provider signs.
+    WebhookRejected = "webhook-rejected", 401, "The webhook's signature does not hold";
     /// The caller is known and may not.
     Forbidden = "forbidden", 403, "The caller may not do this";
     /// Nothing is configured for this path.

@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, Method};
 use serde_json::{Map, Value};
 
 use super::Readiness;
+use crate::payments::{Decision, Filter, Settings};
 use crate::problem::Problem;
 use crate::reload::{ChangeError, Changed, FlagWriter, HistoryEntry, Wish};
 use crate::snapshot::SnapshotHandle;
@@ -150,11 +151,17 @@ pub trait Explainer: Send + Sync {
 
 /// The payments known to the ledger; the distributor in the gateway.
 pub trait PaymentRecords: Send + Sync {
-    /// Newest first, at most `limit`; only those in `status`, if given. A JSON array.
-    fn list(&self, status: Option<String>, limit: usize) -> Future<Result<Value, Problem>>;
+    /// Those that match, newest first. A JSON array.
+    fn list(&self, filter: Filter) -> Future<Result<Value, Problem>>;
 
     /// One payment with its attempts, or `None` if the ledger has none of that id.
     fn get(&self, id: String) -> Future<Result<Option<Value>, Problem>>;
+
+    /// How the providers of these settings stand. A JSON array.
+    fn providers(&self, settings: &Settings) -> Result<Value, Problem>;
+
+    /// Settles what is open about a payment as a person decided; the payment after that.
+    fn resolve(&self, id: String, decision: Decision) -> Future<Result<Value, Problem>>;
 
     /// Why no payment is taken although payments are configured; `None` while they are.
     fn refused(&self) -> Option<String> {

@@ -13,6 +13,14 @@ use super::admin_client::AdminUrl;
 use super::commands::assignment::{Assignment, HeaderField};
 use crate::units::parse_duration;
 
+mod export_args;
+mod payment_args;
+mod payment_trial;
+
+pub(crate) use export_args::{AmountUnit, ExportArgs, FormatArgs};
+pub(crate) use payment_args::{PaymentListArgs, PaymentResolveArgs, WeightsArgs};
+pub(crate) use payment_trial::TryArgs;
+
 /// API gateway for the years in which a monolith is being replaced.
 #[derive(Debug, Parser)]
 #[command(
@@ -80,7 +88,7 @@ pub(crate) enum Command {
     Flags(FlagsCommand),
     /// Stage, share, owner and age of every migration.
     Migrations(MigrationsArgs),
-    /// Look at the payments of a running gateway.
+    /// Look at the payments of a running gateway, and settle what it could not; try an adapter.
     #[command(subcommand)]
     Payments(PaymentsCommand),
     /// Say whether a running gateway takes traffic; for health checks.
@@ -293,23 +301,22 @@ pub(crate) struct HealthArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PaymentsCommand {
     /// Payments, newest first.
-    List {
-        /// Only those in this status, e.g. pending
-        #[arg(long)]
-        status: Option<String>,
-        /// At most so many payments
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
-        limit: u16,
-        #[command(flatten)]
-        gateway: GatewayArgs,
-    },
-    /// One payment with its attempts.
+    List(PaymentListArgs),
+    /// One payment with its attempts and journal.
     Show {
         /// Id of the payment
         id: String,
         #[command(flatten)]
         gateway: GatewayArgs,
     },
+    /// Settle what the gateway could not, once you know from the provider what became of it.
+    Resolve(PaymentResolveArgs),
+    /// How the providers stand: weight, share, breaker, limit, success, maintenance; or change their weights.
+    Weights(WeightsArgs),
+    /// Charges and refunds of a provider as CSV, or one JSON document a line; or what differs from its own books.
+    Export(ExportArgs),
+    /// Call a provider once and show request, answer and what it is taken for; only a lookup, unless --really.
+    Try(payment_trial::TryArgs),
 }
 
 #[derive(Debug, Args)]
@@ -358,7 +365,7 @@ pub(crate) enum SchemaOf {
     Config,
     /// A file of flags
     Flags,
-    /// A payment provider's adapter; not in this version
+    /// An adapter for payment providers
     Provider,
 }
 

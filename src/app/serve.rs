@@ -119,7 +119,10 @@ impl Gateway {
         let (reloader, handle) = tokio::task::spawn_blocking(|| Reloader::start(reload_options)).await??;
         let snapshot = handle.load();
         let access_log = AccessLogWriter::start(destination(&snapshot), &metrics)?;
-        let payments = Payments::open(&snapshot, &metrics).await;
+        let mut control = Control::default();
+        let (publications, counted) = (reloader.published(), Arc::clone(&metrics));
+        let payments =
+            Payments::open(Arc::clone(&handle), publications, counted, |task| control.run_until_ended(task)).await;
         // Taken before clients are served, answered after: whoever hears "ready" can be served.
         let admin_listener = match snapshot.startup.admin_listen {
             Some(address) => Some(listen_for_people(address).await?),
@@ -141,7 +144,6 @@ impl Gateway {
         let readiness = Arc::new(Readiness::new());
         let activity = Arc::new(FlagActivity::new(Arc::clone(&metrics)));
         let trigger = reloader.trigger();
-        let mut control = Control::default();
         let fetcher = KeyFetcher::new(kept, super::key_fetch::fetcher(), Arc::clone(&metrics));
         control.run(fetch_keys(fetcher, reloader.published(), Arc::clone(&readiness), control.ended()));
         control.run_until_ended(follow_flags(Arc::clone(&activity)));

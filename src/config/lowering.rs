@@ -3,17 +3,18 @@
 
 use super::Kept;
 use super::cursor::Cursor;
+use super::environment::Environment;
 use super::quote::quoted;
 use super::report::Report;
 use super::sources::{File, Sources, shown};
 use crate::clock::Timestamp;
 
 /// Hands the sections what they share.
-#[derive(Debug)]
 pub(super) struct Lowering<'a> {
     pub(super) sources: &'a mut Sources,
     pub(super) report: &'a mut Report,
     pub(super) kept: &'a Kept,
+    pub(super) environment: Environment<'a>,
     /// What certificates' dates are compared with.
     pub(super) now: Timestamp,
 }

@@ -10,6 +10,8 @@ pub(super) enum Shape {
     Text(&'static Format),
     /// Any scalar, taken as the text that stands there.
     Scalar,
+    /// Anything at all.
+    Any,
     /// `true` or `false`.
     Bool,
     /// A whole number.
@@ -45,9 +47,9 @@ pub(super) struct Section {
 }
 
 impl Section {
-    /// The keys that may be written in this version.
+    /// Its keys.
     pub(super) fn keys(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
-        self.fields.iter().filter(|field| !matches!(field.presence, Presence::Later(_))).map(|field| field.key)
+        self.fields.iter().map(|field| field.key)
     }
 }
 
@@ -69,8 +71,6 @@ pub(super) enum Presence {
     Optional,
     /// Absent means this value (as it would be written).
     Default(&'static str),
-    /// A key of the design whose feature does not exist yet; the text says what to do instead.
-    Later(&'static str),
 }
 
 /// The form of a text.
@@ -94,10 +94,6 @@ pub(super) const fn optional(key: &'static str, shape: Shape, doc: &'static str)
 
 pub(super) const fn default(key: &'static str, shape: Shape, value: &'static str, doc: &'static str) -> Field {
     Field { key, shape, presence: Presence::Default(value), doc }
-}
-
-pub(super) const fn later(key: &'static str, shape: Shape, instead: &'static str, doc: &'static str) -> Field {
-    Field { key, shape, presence: Presence::Later(instead), doc }
 }
 
 pub(super) const fn section(doc: &'static str, fields: &'static [Field]) -> Section {

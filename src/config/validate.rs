@@ -10,7 +10,7 @@ use crate::{flags, units};
 /// Reports everything in which `cursor` differs from `shape`.
 pub(super) fn validate(cursor: &Cursor<'_>, shape: &Shape, report: &mut Report) {
     match (&cursor.node.value, shape) {
-        (Value::Broken, _) => {}
+        (Value::Broken, _) | (_, Shape::Any) => {}
         (_, Shape::AnyOf(shapes)) => {
             let fitting = shapes.iter().find(|shape| fits(&cursor.node.value, shape)).unwrap_or(&shapes[0]);
             validate(cursor, fitting, report);
@@ -61,13 +61,7 @@ fn validate_section(cursor: &Cursor<'_>, section: &Section, others: &[&str], rep
             }
             continue;
         };
-        match field.presence {
-            Presence::Later(instead) => {
-                let message = format!("{} is not in this version; {instead}", quoted(field.key));
-                report.error(&cursor.key_spot(entry), message);
-            }
-            _ => validate(&value, &field.shape, report),
-        }
+        validate(&value, &field.shape, report);
     }
     let missing = section.fields.iter().filter(|field| matches!(field.presence, Presence::Required));
     for field in missing.filter(|field| cursor.get(field.key).is_none()) {
@@ -116,7 +110,7 @@ pub(super) fn check_scalar(scalar: &Scalar, shape: &Shape) -> Result<(), String>
         return Err(format!("{} is no value; write {}, or remove the key", quoted(text), expected(shape)));
     }
     match shape {
-        Shape::Scalar => Ok(()),
+        Shape::Scalar | Shape::Any => Ok(()),
         Shape::Text(format) => {
             // What would be wrong in quotes too is said first.
             (format.check)(text)?;
@@ -183,6 +177,7 @@ fn fits(value: &Value, shape: &Shape) -> bool {
     match shape {
         Shape::List { .. } => matches!(value, Value::List(_)),
         Shape::Section(_) | Shape::Table { .. } | Shape::Tagged { .. } => matches!(value, Value::Mapping(_)),
+        Shape::Any => true,
         Shape::AnyOf(shapes) => shapes.iter().any(|shape| fits(value, shape)),
         _ => matches!(value, Value::Scalar(_)),
     }
@@ -192,7 +187,7 @@ fn fits(value: &Value, shape: &Shape) -> bool {
 fn expected(shape: &Shape) -> String {
     match shape {
         Shape::Text(format) => format.name.to_owned(),
-        Shape::Scalar => "a value".to_owned(),
+        Shape::Scalar | Shape::Any => "a value".to_owned(),
         Shape::Bool => "true or false".to_owned(),
         Shape::Integer { min, max } => format!("a whole number from {min} to {max}"),
         Shape::Duration { .. } => "a duration such as 250ms, 2s or 5m".to_owned(),

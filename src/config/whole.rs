@@ -46,11 +46,16 @@ pub(super) fn load(
     environment: Environment<'_>,
     now: Timestamp,
 ) -> Loaded {
-    let mut loading =
-        Loading { sources: Sources::beside(config, overlay.clone()), report: Report::default(), kept, now };
+    let mut loading = Loading {
+        sources: Sources::beside(config, overlay.clone()),
+        report: Report::default(),
+        kept,
+        environment,
+        now,
+    };
     let file: Arc<str> = config.display().to_string().into();
     loading.report.begin(&file);
-    let root = loading.config(&file, config, environment);
+    let root = loading.config(&file, config);
     let root = root.as_ref().map(|root| Cursor::root(&file, root));
     let flags_dir =
         root.as_ref().and_then(|root| root.get("flags")?.text_of("dir").map(|dir| loading.sources.resolve(dir)));
@@ -85,6 +90,7 @@ struct Loading<'a> {
     sources: Sources,
     report: Report,
     kept: &'a Kept,
+    environment: Environment<'a>,
     now: Timestamp,
 }
 
@@ -101,14 +107,14 @@ impl Loading<'_> {
         text.map_err(|mistake| self.report.mistakes(file, vec![mistake])).ok()
     }
 
-    fn config(&mut self, file: &Arc<str>, path: &Path, environment: Environment<'_>) -> Option<Node> {
+    fn config(&mut self, file: &Arc<str>, path: &Path) -> Option<Node> {
         let text = self.text(file, path)?;
         let tree = parse(&text);
         let readable = tree.mistakes.is_empty();
         let mut mistakes = tree.mistakes;
         let mut root = tree.root;
         match &mut root {
-            Some(root) => expand(root, environment, &mut mistakes),
+            Some(root) => expand(root, self.environment, &mut mistakes),
             None if readable => {
                 self.report
                     .error(&Spot::file(file), "the file is empty; it needs at least server, backends and routes");
@@ -122,8 +128,13 @@ impl Loading<'_> {
     fn compile(&mut self, root: &Cursor<'_>, flags_dir: Option<&Path>) -> Option<Snapshot> {
         validate(root, &CONFIG, &mut self.report);
         let (flags, broken_flags, places) = self.flags(root, flags_dir);
-        let lowering =
-            &mut Lowering { sources: &mut self.sources, report: &mut self.report, kept: self.kept, now: self.now };
+        let lowering = &mut Lowering {
+            sources: &mut self.sources,
+            report: &mut self.report,
+            kept: self.kept,
+            environment: self.environment,
+            now: self.now,
+        };
         let server_section = root.get("server");
         let admin_section = root.get("admin");
         let server = server_section.as_ref().and_then(|section| server::lower(section, lowering));
@@ -144,7 +155,7 @@ impl Loading<'_> {
         };
         let mut routes = routes::lower(root, &mut targets, lowering);
         let payments_section = root.get("payments");
-        let payments = payments_section.as_ref().and_then(|section| payments::lower(section, lowering));
+        let payments = payments_section.as_ref().and_then(|section| payments::lower(section, &mut targets, lowering));
         if let Some(section) = &payments_section {
             routes.sound.extend(payments::routes(section, &targets, lowering));
         }

@@ -1,110 +1,250 @@
-//! Who is asked for a payment: a filter, then a weighted rendezvous hash of the payment's id.
+//! Who is asked for a payment: a filter, then a weighted rendezvous hash of the payment's id, then
+//! the breakers and capacities in that order.
 //!
 //! Each provider draws a number that depends on the payment and itself alone, scaled by its weight;
 //! the highest wins, the next is the one to fail over to. Taking a provider away moves only its own
-//! payments. Health is not looked at here: the caller asks the breakers in the order of the draw.
+//! payments. Every provider that was passed over is told with the reason.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use super::adapter::{Ability, Adapter};
+use super::health::{Health, Permit, Refused};
 use super::id::PaymentId;
+use super::maintenance;
 use super::money::Currency;
-use super::settings::Provider;
+use super::record::Operation;
+use super::settings::{Provider, Settings};
+use crate::clock::Timestamp;
+use crate::resilience::Need;
+use crate::types::ProviderName;
 
-/// Providers that take new payments of this currency and method, the first choice first.
+/// What a provider is wanted for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) payment: &'a PaymentId,
+    pub(super) currency: Currency,
+    pub(super) method: &'a str,
+    /// Whether the money is to be captured at once.
+    pub(super) capture: bool,
+    /// Asked already in this run.
+    pub(super) tried: &'a [ProviderName],
+}
+
+/// Why a provider is not asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It was asked before in this run.
+    Tried,
+    /// It can't do the steps that are asked for.
+    Steps,
+    /// It does not take the currency.
+    Currency,
+    /// It does not take the method.
+    Method,
+    /// Its weight is 0.
+    Drained,
+    /// It said that it would be away, until then.
+    Maintenance(Timestamp),
+    /// It is at its limit, for so long.
+    Full(Duration),
+    /// Its breaker refuses, for so long.
+    Broken(Duration),
+}
+
+/// A provider that is not asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PassedOver {
+    pub(super) provider: ProviderName,
+    pub(super) why: Why,
+}
+
+/// Providers in the order in which to ask them, and those not to ask.
+#[derive(Debug)]
+pub(super) struct Ranking<'a> {
+    pub(super) candidates: Vec<&'a Arc<Provider>>,
+    pub(super) passed_over: Vec<PassedOver>,
+}
+
+/// Who is asked, for what, and who was not.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    pub(super) provider: Arc<Provider>,
+    /// [`Operation::Charge`] or [`Operation::Prepare`].
+    pub(super) operation: Operation,
+    pub(super) permit: Permit,
+    pub(super) passed_over: Vec<PassedOver>,
+}
+
+/// Nobody can be asked now; its text is for a client.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Nobody {
+    pub(super) passed_over: Vec<PassedOver>,
+    /// When it makes sense to ask again.
+    pub(super) retry_after: Duration,
+}
+
+/// Chooses a provider and gets its permit.
+///
+/// # Errors
+/// [`Nobody`] says why each was passed over, and when to ask again.
+pub(super) fn choose(
+    health: &Arc<Health>,
+    settings: &Settings,
+    wanted: &Wanted<'_>,
+    now: Timestamp,
+) -> Result<Chosen, Nobody> {
+    let Ranking { candidates, mut passed_over } = rank(settings, &health.factors(settings), wanted, now);
+    // One that is half-open gives way to others first.
+    for need in [Need::Usual, Need::LastResort] {
+        let mut refused = Vec::new();
+        for provider in &candidates {
+            let Some(operation) = opening(&*provider.adapter, wanted.capture) else { continue };
+            match health.admit(provider, need) {
+                Ok(permit) => {
+                    passed_over.append(&mut refused);
+                    return Ok(Chosen { provider: Arc::clone(provider), operation, permit, passed_over });
+                }
+                Err(Refused::Full(span)) => refused.push(provider.passed_over(Why::Full(span))),
+                Err(Refused::Broken(span)) => refused.push(provider.passed_over(Why::Broken(span))),
+            }
+        }
+        if need == Need::LastResort {
+            passed_over.append(&mut refused);
+        }
+    }
+    Err(Nobody::of(passed_over, now))
+}
+
+/// Providers that take what is wanted, the first choice first; `factors` multiply their weights.
 #[must_use]
-pub(super) fn rank<'a>(
-    providers: &'a [Arc<Provider>],
-    payment: &PaymentId,
-    currency: Currency,
-    method: &str,
-) -> Vec<&'a Arc<Provider>> {
-    let takes = |provider: &Provider| {
-        provider.weight > 0
-            && (provider.currencies.is_empty() || provider.currencies.contains(&currency))
-            && (provider.methods.is_empty() || provider.methods.iter().any(|known| known == method))
-    };
-    let mut drawn: Vec<_> = providers
-        .iter()
-        .filter(|provider| takes(provider))
-        .map(|provider| (score(payment, provider.name.as_str(), provider.weight), provider))
-        .collect();
+pub(super) fn rank<'a>(settings: &'a Settings, factors: &[f64], wanted: &Wanted<'_>, now: Timestamp) -> Ranking<'a> {
+    let (mut drawn, mut passed_over) = (Vec::new(), Vec::new());
+    for (place, provider) in settings.providers.iter().enumerate() {
+        match objection(provider, wanted, now) {
+            Some(why) => passed_over.push(provider.passed_over(why)),
+            None => {
+                let weight = f64::from(provider.weight) * factors.get(place).copied().unwrap_or(1.0);
+                drawn.push((score(wanted.payment, provider.name.as_str(), weight), provider));
+            }
+        }
+    }
     drawn.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-    drawn.into_iter().map(|(_, provider)| provider).collect()
+    Ranking { candidates: drawn.into_iter().map(|(_, provider)| provider).collect(), passed_over }
+}
+
+/// The operation that begins a payment with this adapter; `None` if it can't do what is asked for.
+#[must_use]
+pub(super) fn opening(adapter: &dyn Adapter, capture: bool) -> Option<Operation> {
+    if capture && adapter.ability(Operation::Charge) == Ability::Call && !adapter.confirms_itself() {
+        return Some(Operation::Charge);
+    }
+    let two_steps =
+        adapter.ability(Operation::Prepare) != Ability::None && adapter.ability(Operation::Confirm) == Ability::Call;
+    two_steps.then_some(Operation::Prepare)
+}
+
+fn objection(provider: &Provider, wanted: &Wanted<'_>, now: Timestamp) -> Option<Why> {
+    if opening(&*provider.adapter, wanted.capture).is_none() {
+        Some(Why::Steps)
+    } else if !provider.currencies.is_empty() && !provider.currencies.contains(&wanted.currency) {
+        Some(Why::Currency)
+    } else if !provider.methods.is_empty() && !provider.methods.iter().any(|method| method == wanted.method) {
+        Some(Why::Method)
+    } else if wanted.tried.contains(&provider.name) {
+        Some(Why::Tried)
+    } else if provider.weight == 0 {
+        Some(Why::Drained)
+    } else {
+        maintenance::open_until(&provider.maintenance, now).map(Why::Maintenance)
+    }
 }
 
 /// Weighted rendezvous hashing (Schindelhauer and Schomaker, 2005): `-weight / ln(u)` for a uniform `u`.
-fn score(payment: &PaymentId, provider: &str, weight: u32) -> f64 {
+fn score(payment: &PaymentId, provider: &str, weight: f64) -> f64 {
     let hash = digest(&SHA256, format!("{payment}/{provider}").as_bytes());
     let head: [u8; 8] = hash.as_ref()[..8].try_into().expect("SHA-256 has 32 bytes");
     // 53 bits fill a double's mantissa; the half keeps `u` strictly between 0 and 1.
     let uniform = ((u64::from_be_bytes(head) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-    -f64::from(weight) / uniform.ln()
+    -weight / uniform.ln()
+}
+
+impl Provider {
+    fn passed_over(&self, why: Why) -> PassedOver {
+        PassedOver { provider: self.name.clone(), why }
+    }
+}
+
+impl Why {
+    /// As metrics write it.
+    #[must_use]
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Tried => "tried",
+            Self::Steps => "steps",
+            Self::Currency => "currency",
+            Self::Method => "method",
+            Self::Drained => "drained",
+            Self::Maintenance(_) => "maintenance",
+            Self::Full(_) => "full",
+            Self::Broken(_) => "breaker",
+        }
+    }
+
+    /// How long it will be so, where that is known.
+    fn wait(self, now: Timestamp) -> Option<Duration> {
+        match self {
+            Self::Maintenance(until) => Some(until.since(now)),
+            Self::Full(span) | Self::Broken(span) => Some(span),
+            Self::Tried | Self::Steps | Self::Currency | Self::Method | Self::Drained => None,
+        }
+    }
+}
+
+impl Nobody {
+    /// Everybody was passed over.
+    #[must_use]
+    pub(super) fn of(passed_over: Vec<PassedOver>, now: Timestamp) -> Self {
+        let waits = passed_over.iter().filter_map(|one| one.why.wait(now));
+        let retry_after = waits.min().unwrap_or(Duration::from_secs(1));
+        Self { passed_over, retry_after }
+    }
+
+    /// Whether some provider takes payments of this kind at other times.
+    #[must_use]
+    pub(super) fn takes_it(&self) -> bool {
+        self.passed_over.iter().any(|one| !matches!(one.why, Why::Steps | Why::Currency | Why::Method))
+    }
+}
+
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let provider = &self.provider;
+        match self.why {
+            Why::Tried => write!(f, "{provider} was tried"),
+            Why::Steps => write!(f, "{provider} can't do it in these steps"),
+            Why::Currency => write!(f, "{provider} does not take the currency"),
+            Why::Method => write!(f, "{provider} does not take the method"),
+            Why::Drained => write!(f, "{provider} takes no new payments"),
+            Why::Maintenance(until) => write!(f, "{provider} is under maintenance until {}", until.rfc3339()),
+            Why::Full(_) => write!(f, "{provider} is at its limit"),
+            Why::Broken(_) => write!(f, "{provider} does not work at the moment"),
+        }
+    }
+}
+
+impl fmt::Display for Nobody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, one) in self.passed_over.iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
+            write!(f, "{comma}{one}")?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::Timestamp;
-    use crate::payments::adapter::built_in;
-    use crate::payments::settings::{BaseUrl, OnUnknown, ProviderTimeouts};
-
-    fn provider(name: &str, weight: u32) -> Provider {
-        Provider {
-            name: name.into(),
-            adapter: built_in("canonical").expect("built in"),
-            base_url: BaseUrl::parse("http://127.0.0.1:1").expect("valid"),
-            tls: None,
-            weight,
-            timeouts: ProviderTimeouts::default(),
-            quiesce: Provider::QUIESCE,
-            on_unknown: OnUnknown::Hold,
-            currencies: vec![],
-            methods: vec![],
-        }
-    }
-
-    fn euro() -> Currency {
-        Currency::parse("EUR").expect("listed")
-    }
-
-    fn payment(number: u32) -> PaymentId {
-        let mut random = [0; 10];
-        random[..4].copy_from_slice(&number.to_be_bytes());
-        PaymentId::new(Timestamp(0), random)
-    }
-
-    fn first(providers: &[Arc<Provider>], number: u32) -> String {
-        rank(providers, &payment(number), euro(), "card")[0].name.as_str().to_owned()
-    }
-
-    #[test]
-    fn payments_are_shared_by_weight() {
-        let providers = [Arc::new(provider("alpha", 70)), Arc::new(provider("beta", 30))];
-        let alpha = (0..5000).filter(|number| first(&providers, *number) == "alpha").count();
-        assert!((3350..=3650).contains(&alpha), "{alpha} of 5000, expected about 3500");
-    }
-
-    #[test]
-    fn a_provider_that_leaves_moves_only_its_own_payments() {
-        let three = [Arc::new(provider("a", 1)), Arc::new(provider("b", 1)), Arc::new(provider("c", 1))];
-        for number in 0..500 {
-            let before = rank(&three, &payment(number), euro(), "card");
-            let after = first(&three[..2], number);
-            let expected = before.iter().find(|provider| provider.name.as_str() != "c").expect("two are left");
-            assert_eq!(after, expected.name.as_str());
-        }
-    }
-
-    #[test]
-    fn a_weight_of_nothing_and_what_a_provider_does_not_take_are_left_out() {
-        let mut won_only = provider("won", 1);
-        won_only.currencies = vec![Currency::parse("KRW").expect("listed")];
-        let mut transfers = provider("transfers", 1);
-        transfers.methods = vec!["transfer".into()];
-        let providers = [Arc::new(provider("drained", 0)), Arc::new(won_only), Arc::new(transfers)];
-        assert!(rank(&providers, &payment(1), euro(), "card").is_empty());
-        assert_eq!(rank(&providers, &payment(1), euro(), "transfer").len(), 1);
-    }
-}
+mod tests;

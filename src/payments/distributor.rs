@@ -1,30 +1,32 @@
-//! The distributor: owns ledger, transport and health, and keeps them going.
+//! The distributor: owns ledger, transport, clock and health, and keeps them going.
 //!
 //! It outlives reloads and is shared by all cores. A payment that has begun runs in a task of its
-//! own, so that a client who hangs up stops nothing ([`super::charge`]). A housekeeper marks
-//! attempts whose gateway is gone and tells the observer how things stand.
+//! own, so that a client who hangs up stops nothing ([`super::run`]). The worker settles what is open
+//! ([`super::resolver`]), and a housekeeper tells the observer how things stand.
 
-use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use super::clock::PaymentClock;
 use super::health::Health;
 use super::id::PaymentId;
 use super::idempotency::Keyring;
-use super::ledger::{EmbeddedLedger, Filter, Ledger, LedgerError, OpenError, Save};
+use super::ledger::{Holder, Ledger, LedgerError};
 use super::observer::Observer;
-use super::transport::{HttpTransport, Transport};
-use super::view::PaymentView;
-use crate::clock::Timestamp;
+use super::randomness;
+use super::resolver;
+use super::retention;
+use super::settings::Settings;
+use super::slots::Slots;
+use super::transport::Transport;
 use crate::resilience::BreakerState;
 use crate::types::ProviderName;
 
 /// How often the housekeeper looks.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// Waits between tries to save what a failing ledger did not take; the last one repeats.
-const SAVE_AGAIN: [u64; 6] = [100, 200, 500, 1_000, 2_000, 5_000];
 
 /// The distributor; outlives reloads and is shared by all cores.
 #[derive(Debug)]
@@ -32,53 +34,54 @@ pub struct Distributor {
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) keyring: Keyring,
+    pub(super) clock: PaymentClock,
     pub(super) health: Arc<Health>,
+    pub(super) slots: Slots,
     pub(super) observer: Arc<dyn Observer>,
+    /// What the worker goes by; requests bring their own.
+    settings: Mutex<Option<Arc<Settings>>>,
+    /// Wakes the worker before its time.
+    pub(super) wake: Arc<Notify>,
+    is_ending: AtomicBool,
     /// Tasks that may not be cut short.
     running: watch::Sender<usize>,
+    #[cfg(test)]
+    fails_over_on_unknown: AtomicBool,
 }
 
 impl Distributor {
-    /// Opens the embedded ledger in this file, made if it is missing, and marks what an earlier
-    /// process left unfinished. Call it on the runtime that is to carry the payments.
-    ///
-    /// # Errors
-    /// [`OpenError`] says what is wrong with the ledger and how to mend it.
-    pub async fn open(ledger: &Path, observer: Arc<dyn Observer>) -> Result<Arc<Self>, OpenError> {
-        let path = ledger.to_path_buf();
-        let opened = tokio::task::spawn_blocking(move || EmbeddedLedger::open(&path, Timestamp::now())).await;
-        let ledger = opened.map_err(|error| OpenError::Database(error.to_string()))??;
-        Ok(Self::start(Arc::new(ledger), Arc::new(HttpTransport::default()), observer))
-    }
-
-    /// Starts with a ledger and a transport of the caller's.
+    /// Starts with this ledger and transport, on the runtime that is to carry the payments;
+    /// [`Self::configure`] comes after it.
     pub fn start(ledger: Arc<dyn Ledger>, transport: Arc<dyn Transport>, observer: Arc<dyn Observer>) -> Arc<Self> {
-        let keyring = Keyring::new(&ledger.secret());
-        let (running, _) = watch::channel(0);
-        let health = Arc::new(Health::default());
-        let distributor = Arc::new(Self { ledger, transport, keyring, health, observer, running });
+        let distributor = Arc::new(Self {
+            keyring: Keyring::new(&ledger.secret()),
+            clock: PaymentClock::starting_at(ledger.opened_at()),
+            ledger,
+            transport,
+            health: Arc::default(),
+            slots: Slots::default(),
+            observer,
+            settings: Mutex::default(),
+            wake: Arc::default(),
+            is_ending: AtomicBool::new(false),
+            running: watch::channel(0).0,
+            #[cfg(test)]
+            fails_over_on_unknown: AtomicBool::new(false),
+        });
         tokio::spawn(keep_house(Arc::downgrade(&distributor)));
+        tokio::spawn(retention::run(Arc::downgrade(&distributor)));
+        tokio::spawn(resolver::run(Arc::downgrade(&distributor), Arc::clone(&distributor.wake)));
         distributor
     }
 
-    /// Payments for operators, newest first.
-    ///
-    /// # Errors
-    /// The ledger can't be read.
-    pub async fn list(&self, filter: Filter) -> Result<Vec<PaymentView>, LedgerError> {
-        Ok(self.ledger.list(filter).await?.iter().map(PaymentView::new).collect())
+    /// Gives the worker the settings that hold from now on; until the first, it settles nothing.
+    pub fn configure(&self, settings: Arc<Settings>) {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Some(settings);
+        self.wake.notify_one();
     }
 
-    /// One payment with its journal, for operators; `None` if there is none of this name.
-    ///
-    /// # Errors
-    /// The ledger can't be read.
-    pub async fn get(&self, id: &str) -> Result<Option<PaymentView>, LedgerError> {
-        let Some(id) = PaymentId::parse(id) else { return Ok(None) };
-        match self.ledger.payment(id.clone()).await? {
-            Some(payment) => Ok(Some(PaymentView::new(&payment).with_journal(&self.ledger.journal(id).await?))),
-            None => Ok(None),
-        }
+    pub(super) fn settings(&self) -> Option<Arc<Settings>> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The breaker of every provider that was ever asked, by name.
@@ -87,10 +90,30 @@ impl Distributor {
         self.health.states()
     }
 
-    /// Ready when no payment is under way any more; call it before the process ends.
+    /// Has the worker look at a payment now, if anything about it is open or being watched.
+    ///
+    /// # Errors
+    /// The ledger can't be written.
+    pub async fn hurry(&self, id: &PaymentId) -> Result<(), LedgerError> {
+        self.ledger.hurry(id.clone(), self.clock.now()).await?;
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Ends the worker and waits until no payment is under way any more; for the end of the process.
+    pub async fn drain(&self) {
+        self.is_ending.store(true, Ordering::Relaxed);
+        self.drained().await;
+    }
+
+    /// Ready when no payment is under way.
     pub async fn drained(&self) {
         // The sender lives as long as `self`, so waiting can't fail.
         let _ = self.running.subscribe().wait_for(|running| *running == 0).await;
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Relaxed)
     }
 
     /// Counts a task that may not be cut short, until the guard is dropped.
@@ -99,44 +122,42 @@ impl Distributor {
         Running(Arc::clone(self))
     }
 
-    /// Saves in the background what a failing ledger did not take, until it does.
-    pub(super) fn save_later(self: &Arc<Self>, save: Save) {
-        let running = self.running();
-        tokio::spawn(async move {
-            for wait in SAVE_AGAIN.into_iter().chain(std::iter::repeat(SAVE_AGAIN[SAVE_AGAIN.len() - 1])) {
-                tokio::time::sleep(Duration::from_millis(wait)).await;
-                match running.0.ledger.save(save.clone()).await {
-                    Ok(()) => return,
-                    Err(LedgerError::Conflict(detail)) => {
-                        tracing::error!(payment = %save.id, detail, "An outcome can't be saved: the ledger knows better");
-                        return;
-                    }
-                    Err(LedgerError::Unavailable(_)) => {}
-                }
-            }
-        });
+    /// A name for one piece of work, that nobody else draws.
+    pub(super) fn holder() -> Holder {
+        let mut random = [0; 8];
+        randomness::fill(&mut random);
+        Holder(i64::from_be_bytes(random))
+    }
+
+    /// Breaks the release rule from now on, so that a test can show that it would notice.
+    #[cfg(test)]
+    pub(crate) fn fail_over_on_unknown(&self) {
+        self.fails_over_on_unknown.store(true, Ordering::Relaxed);
+    }
+
+    #[cfg(test)]
+    pub(super) fn fails_over_on_unknown(&self) -> bool {
+        self.fails_over_on_unknown.load(Ordering::Relaxed)
     }
 
     async fn housekeeping(&self) {
-        match self.ledger.recover(Timestamp::now()).await {
-            Ok(0) | Err(_) => {}
-            Ok(payments) => {
-                tracing::warn!(payments, "Payments were interrupted; their outcome is unknown until resolved");
-            }
-        }
-        if let Ok(pending) = self.ledger.count_pending().await {
-            self.observer.pending(pending);
+        if let Ok(tally) = self.ledger.tally().await {
+            self.observer.tally(&tally);
         }
         for (provider, state) in self.health.changes() {
             tracing::warn!(provider = %provider, state = state.as_str(), "A payment provider's breaker changed");
             self.observer.breaker_changed(&provider, state);
+        }
+        for (provider, factor) in self.health.demotions() {
+            tracing::warn!(provider = %provider, factor, "A payment provider's weight is multiplied by this from now on");
+            self.observer.weight_factor_changed(&provider, factor);
         }
     }
 }
 
 /// Counts as one running task as long as it lives.
 #[derive(Debug)]
-pub(super) struct Running(Arc<Distributor>);
+pub(super) struct Running(pub(super) Arc<Distributor>);
 
 impl Drop for Running {
     fn drop(&mut self) {

@@ -34,6 +34,18 @@ impl PaymentId {
         plausible.then(|| Self(text.into()))
     }
 
+    /// The payment whose attempt or refund has this reference; `None` if none can have it.
+    #[must_use]
+    pub fn of_reference(reference: &str) -> Option<Self> {
+        let (digits, number) = reference.split_once('-')?;
+        let id = Self::parse(&format!("{PREFIX}{digits}"))?;
+        let is_ours = match number.strip_prefix('r') {
+            Some(refund) => id.refund_reference(refund.parse().ok()?) == reference,
+            None => id.order_reference(number.parse().ok()?) == reference,
+        };
+        is_ours.then_some(id)
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -44,6 +56,12 @@ impl PaymentId {
     #[must_use]
     pub fn order_reference(&self, attempt: u32) -> String {
         format!("{}-{attempt}", &self.0[PREFIX.len()..])
+    }
+
+    /// Our name for a refund towards its provider, as unique and as long.
+    #[must_use]
+    pub fn refund_reference(&self, refund: u32) -> String {
+        format!("{}-r{refund}", &self.0[PREFIX.len()..])
     }
 }
 
@@ -76,6 +94,19 @@ mod tests {
             "PAY_01ARZ3NDEKTSV4RRFFQ69G5FAV",
         ] {
             assert_eq!(PaymentId::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_reference_leads_back_to_its_payment() {
+        let payment = PaymentId::new(Timestamp(1_795_291_200_123), [9; 10]);
+        for attempt in [1, 2, u32::MAX] {
+            assert_eq!(PaymentId::of_reference(&payment.order_reference(attempt)), Some(payment.clone()));
+            assert_eq!(PaymentId::of_reference(&payment.refund_reference(attempt)), Some(payment.clone()));
+        }
+        let reference = payment.order_reference(1);
+        for other in ["", "-1", "pi_123", &reference[1..], &format!("{reference}x"), &reference.replace("-1", "-01")] {
+            assert_eq!(PaymentId::of_reference(other), None, "{other}");
         }
     }
 

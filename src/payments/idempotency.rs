@@ -45,12 +45,34 @@ impl Keyring {
     #[must_use]
     pub(super) fn fingerprint(&self, charge: &ChargeRequest) -> Digest {
         let amount = charge.money.amount.to_string();
+        let capture = if charge.capture { "capture" } else { "prepare" };
         let mut parts =
-            vec![&*charge.order_id, &amount, charge.money.currency.code(), &charge.method, &charge.token, "capture"];
+            vec![&*charge.order_id, &amount, charge.money.currency.code(), &charge.method, &charge.token, capture];
         for (key, value) in &charge.metadata {
             parts.extend([key.as_str(), value.as_str()]);
         }
         self.sign("charge", &parts)
+    }
+
+    /// What a confirmation asks for.
+    #[must_use]
+    pub(super) fn confirm_fingerprint(&self, payment: &PaymentId, token: Option<&str>) -> Digest {
+        let parts: Vec<_> = std::iter::once(payment.as_str()).chain(token).collect();
+        self.sign("confirm", &parts)
+    }
+
+    /// What a cancellation asks for.
+    #[must_use]
+    pub(super) fn cancel_fingerprint(&self, payment: &PaymentId) -> Digest {
+        self.sign("cancel", &[payment.as_str()])
+    }
+
+    /// What a refund asks for; without an amount: all that is left.
+    #[must_use]
+    pub(super) fn refund_fingerprint(&self, payment: &PaymentId, amount: Option<u64>) -> Digest {
+        let amount = amount.map(|amount| amount.to_string());
+        let parts: Vec<_> = std::iter::once(payment.as_str()).chain(amount.as_deref()).collect();
+        self.sign("refund", &parts)
     }
 
     /// The key that a provider sees for one operation of one attempt: 64 hexadecimal characters.
@@ -119,8 +141,27 @@ mod tests {
             ("card", "cash"),
             (":\"t\"", ":\"u\""),
             ("\"a\":\"1\"", "\"a\":\"2\""),
+            ("\"metadata\"", "\"capture\":false,\"metadata\""),
         ] {
             assert_ne!(fingerprint(one), fingerprint(&one.replace(find, replace)), "{replace}");
+        }
+    }
+
+    #[test]
+    fn follow_ups_differ_in_kind_payment_and_content() {
+        let (one, other) = (PaymentId::new(Timestamp(1), [0; 10]), PaymentId::new(Timestamp(1), [1; 10]));
+        let ring = ring();
+        let fingerprints = [
+            ring.confirm_fingerprint(&one, None),
+            ring.confirm_fingerprint(&one, Some("t")),
+            ring.confirm_fingerprint(&other, None),
+            ring.cancel_fingerprint(&one),
+            ring.refund_fingerprint(&one, None),
+            ring.refund_fingerprint(&one, Some(1)),
+            ring.refund_fingerprint(&one, Some(2)),
+        ];
+        for (index, fingerprint) in fingerprints.iter().enumerate() {
+            assert!(!fingerprints[..index].contains(fingerprint), "{index}");
         }
     }
 

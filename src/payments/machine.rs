@@ -1,175 +1,400 @@
-//! One run of a payment as a pure state machine: an event in, effects out.
+//! One run on a payment as a pure state machine: an event in, one effect out.
 //!
-//! `step` is total: every event is legal in every phase, and one that makes no sense there changes
-//! nothing. Two rules are built in. A provider is called only after its intent was saved. Another
-//! attempt starts only if every earlier one is released. Deliberately not here: who is chosen, how
-//! long anything takes, how a provider is spoken to.
+//! A run is what one holder of the payment's lease does: a client's charge, confirmation,
+//! cancellation or refund, or the worker's round. `step` is total: every event is legal in every
+//! phase, and one that makes no sense there changes nothing. Built in are: everything known is durable
+//! before anything is called; another attempt starts only if every earlier one is released, because
+//! [`StoredPayment::apply`] takes its intent only then; the client hears nothing that is not durable.
+//! What to do about an unknown outcome stands in [`super::resolution`]. Deliberately not here: who is
+//! chosen, how a provider is spoken to, keys and answers of clients.
 
-use super::record::{AttemptState, Operation, PaymentState, Record};
-use super::verdict::Verdict;
+mod agenda;
+mod vocabulary;
 
-/// One request's work on a payment.
-#[derive(Debug, Clone)]
-pub(super) struct Run {
-    attempts: Vec<AttemptState>,
-    phase: Phase,
-    /// Attempts that this run may still begin.
-    left: u32,
-    /// Outcomes that are not durable yet.
-    unsaved: Vec<Record>,
-}
+use super::ledger::{StoredAttempt, StoredPayment};
+use super::record::{AttemptState, Intent, Operation, Record, RefundIntent, VoidReason};
+use super::resolution::{Item, Resolution, Step};
+use super::terms::Directory;
+use super::verdict::{Proof, Verdict};
+use crate::clock::Timestamp;
+use agenda::{LONGEST_WAIT, says_something};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) use vocabulary::{Answer, Ask, Effect, Event, Goal, Plan};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
-    /// Waits for a provider.
-    Choosing,
-    /// Waits until the intent of the last attempt is durable.
-    Planning,
-    /// Waits for the outcome of the last attempt.
-    Calling,
-    /// Waits until the last outcome is durable.
-    Closing,
-    /// Nothing more will happen.
+    Planning(Plan),
+    Saving(After),
+    Calling(Ask),
+    Waiting,
     Done,
 }
 
-/// What happened.
+/// What follows a save.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Event {
-    /// A provider was found for the next attempt.
-    Chosen,
-    /// No provider is available, or no time is left.
-    NoneAvailable,
-    /// What was to be saved is durable.
-    Saved,
-    /// What was to be saved is not known to be durable.
-    NotSaved,
-    /// The call of the running attempt came to this.
-    Ended(Verdict),
+enum After {
+    Call(Ask),
+    Wait(Timestamp),
+    Answer,
 }
 
-/// What to do next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// Find a provider for the next attempt.
-    Choose,
-    /// Make these outcomes and the intent of attempt `intent` durable, all or none.
-    Save {
-        /// Outcomes of earlier attempts.
-        outcomes: Vec<Record>,
-        /// The attempt that is to begin, if any.
-        intent: Option<u32>,
-        /// Where the payment stands then.
-        state: PaymentState,
-    },
-    /// Call the provider of this attempt.
-    Call(u32),
-    /// Tell the client.
-    Answer(Answer),
+/// What the goal makes of the payment as it stands.
+enum Wish {
+    Plan(Plan),
+    Record(Record),
+    Ask(Ask),
+    Settle(Item),
+    Close,
 }
 
-/// What the client hears.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// Where the payment stands; all of it is durable.
-    Settled(PaymentState),
-    /// The ledger failed before anything was sent in this run.
-    NothingAttempted,
-    /// The ledger failed after something was sent: pending, and these records are still to be saved.
-    Unsaved(Vec<Record>),
+/// See the module's text.
+#[derive(Debug, Clone)]
+pub(super) struct Run {
+    payment: StoredPayment,
+    /// As it stood at the latest save.
+    durable: StoredPayment,
+    directory: Directory,
+    goal: Goal,
+    phase: Phase,
+    /// Attempts that this run may still begin.
+    left: u32,
+    /// Records that are not durable yet.
+    unsaved: Vec<Record>,
+    /// Whether the lease is this run's; a new payment has none before its first save.
+    is_held: bool,
+    /// Whether a provider may have been asked for something.
+    has_sent: bool,
+    /// The goal's own step was begun; it is never begun twice in one run.
+    has_begun: bool,
+    current: Option<Resolution>,
+    /// What was seen to, and when it is due again if that is known.
+    seen: Vec<(Item, Option<Timestamp>)>,
+    /// A provider does not say: the client is not kept waiting for it.
+    is_silent: bool,
+    looks: u32,
+    random: u64,
+    #[cfg(test)]
+    fails_over_on_unknown: bool,
 }
 
 impl Run {
-    /// Begins a run of a payment with these earlier attempts, and at most `tries` new ones.
+    /// A run on a payment whose lease is the caller's, or on a new one that nobody knows of.
     #[must_use]
-    pub(super) fn begin(attempts: Vec<AttemptState>, tries: u32) -> (Self, Effect) {
-        let mut run = Self { attempts, phase: Phase::Choosing, left: tries, unsaved: Vec::new() };
-        let effect = run.next();
-        (run, effect)
+    pub(super) fn new(payment: StoredPayment, goal: Goal, directory: Directory, tries: u32, random: u64) -> Self {
+        Self {
+            durable: payment.clone(),
+            is_held: payment.lease.is_some(),
+            looks: payment.looks,
+            payment,
+            directory,
+            goal,
+            phase: Phase::Done,
+            left: tries,
+            unsaved: Vec::new(),
+            has_sent: false,
+            has_begun: false,
+            current: None,
+            seen: Vec::new(),
+            is_silent: false,
+            random,
+            #[cfg(test)]
+            fails_over_on_unknown: false,
+        }
     }
 
-    /// Number of the latest attempt, from 1; 0 if there is none.
+    /// Breaks the release rule, so that tests can show that they would notice.
+    #[cfg(test)]
+    pub(super) fn failing_over_on_unknown(mut self, yes: bool) -> Self {
+        self.fails_over_on_unknown = yes;
+        self
+    }
+
+    /// The first effect.
+    pub(super) fn begin(&mut self, now: Timestamp) -> Effect {
+        self.decide(now)
+    }
+
+    /// The payment with everything that is known, durable or not.
     #[must_use]
-    pub(super) fn attempt(&self) -> u32 {
-        u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
+    pub(super) fn payment(&self) -> &StoredPayment {
+        &self.payment
+    }
+
+    /// The payment as it stood at the latest save: all that may be told.
+    #[must_use]
+    pub(super) fn durable(&self) -> &StoredPayment {
+        &self.durable
+    }
+
+    /// What the run is for.
+    #[must_use]
+    pub(super) fn goal(&self) -> &Goal {
+        &self.goal
     }
 
     /// Takes what happened and says what to do.
-    pub(super) fn step(&mut self, event: Event) -> Option<Effect> {
-        match (self.phase, event) {
-            (Phase::Choosing, Event::Chosen) => Some(self.plan()),
-            (Phase::Choosing, Event::NoneAvailable) => Some(self.close()),
-            (Phase::Planning, Event::Saved) => {
-                self.phase = Phase::Calling;
-                self.unsaved.clear();
-                self.become_state(AttemptState::Intent);
-                Some(Effect::Call(self.attempt()))
+    pub(super) fn step(&mut self, event: Event, now: Timestamp) -> Option<Effect> {
+        let phase = std::mem::replace(&mut self.phase, Phase::Done);
+        match (phase, event) {
+            (Phase::Planning(plan), Event::Planned(intent)) => Some(self.planned(plan, intent, now)),
+            (Phase::Planning(_), Event::NoneAvailable) => Some(self.close(now)),
+            (Phase::Saving(after), Event::Saved) => Some(self.saved(after)),
+            (Phase::Saving(_), Event::NotSaved) => Some(self.give_up()),
+            (Phase::Saving(_), Event::Lost) => Some(Effect::Answer(Answer::Lost { sent: self.has_sent })),
+            (Phase::Calling(ask), Event::Ended(verdict)) => {
+                self.learn(ask, verdict, now);
+                Some(self.decide(now))
             }
-            (Phase::Planning, Event::NotSaved) => {
-                self.attempts.pop();
-                Some(self.give_up())
+            (Phase::Waiting, Event::Woke) => {
+                self.seen.clear();
+                Some(self.decide(now))
             }
-            (Phase::Calling, Event::Ended(verdict)) => {
-                self.become_state(AttemptState::of(&verdict));
-                self.unsaved.push(Record::Outcome { attempt: self.attempt(), operation: Operation::Charge, verdict });
-                Some(self.next())
+            (Phase::Waiting, Event::TimeUp) => Some(self.close(now)),
+            (phase, _) => {
+                self.phase = phase;
+                None
             }
-            (Phase::Closing, Event::Saved) => {
-                self.unsaved.clear();
-                self.phase = Phase::Done;
-                Some(Effect::Answer(Answer::Settled(self.state())))
-            }
-            (Phase::Closing, Event::NotSaved) => Some(self.give_up()),
-            (
-                Phase::Choosing | Phase::Planning | Phase::Calling | Phase::Closing | Phase::Done,
-                Event::Chosen | Event::NoneAvailable | Event::Saved | Event::NotSaved | Event::Ended(_),
-            ) => None,
         }
     }
 
-    fn state(&self) -> PaymentState {
-        PaymentState::of(self.attempts.iter().copied())
-    }
-
-    fn become_state(&mut self, next: AttemptState) {
-        if let Some(last) = self.attempts.last_mut()
-            && last.may_become(next)
-        {
-            *last = next;
+    fn decide(&mut self, now: Timestamp) -> Effect {
+        loop {
+            if let Some(resolution) = self.current.take() {
+                if let Some(effect) = self.resolve(resolution, now) {
+                    return effect;
+                }
+                continue;
+            }
+            match self.wish() {
+                Wish::Plan(plan) => {
+                    self.phase = Phase::Planning(plan);
+                    return Effect::Plan(plan);
+                }
+                Wish::Record(record) => {
+                    self.has_begun = true;
+                    if !self.note(record, now) {
+                        return self.close(now);
+                    }
+                }
+                Wish::Ask(ask) => return self.ask(ask, now),
+                Wish::Settle(item) => self.current = Some(Resolution::new(item)),
+                Wish::Close => return self.close(now),
+            }
         }
     }
 
-    /// The release rule: only here does an attempt become possible.
-    fn next(&mut self) -> Effect {
-        let released = self.attempts.iter().all(|attempt| attempt.is_released());
-        if released && self.left > 0 {
-            self.phase = Phase::Choosing;
-            Effect::Choose
-        } else {
-            self.close()
+    fn wish(&self) -> Wish {
+        use AttemptState as A;
+        let open = match &self.goal {
+            Goal::Resolve => return self.items().find(|item| !self.is_seen(*item)).map_or(Wish::Close, Wish::Settle),
+            Goal::Refund(intent) => return self.wish_of_refund(intent),
+            Goal::Pay | Goal::Confirm | Goal::Cancel => self.payment.live_attempt(),
+        };
+        let Some(attempt) = open else {
+            let next = self.left > 0 && !self.payment.given_up && self.goal != Goal::Cancel;
+            return if next { Wish::Plan(Plan::Attempt(self.next_number())) } else { Wish::Close };
+        };
+        let (number, item) = (attempt.number, Item::Attempt(attempt.number));
+        match attempt.state {
+            A::Intent | A::Unknown | A::Resolving if !self.is_seen(item) => Wish::Settle(item),
+            A::Prepared if self.is_to_be_confirmed(attempt) => Wish::Plan(Plan::Confirm(number)),
+            A::Prepared if !self.has_begun && self.goal == Goal::Cancel => {
+                Wish::Record(Record::VoidIntent { attempt: number, reason: VoidReason::Cancelled })
+            }
+            _ => Wish::Close,
         }
     }
 
-    fn plan(&mut self) -> Effect {
-        self.left -= 1;
-        self.attempts.push(AttemptState::Planned);
-        self.phase = Phase::Planning;
-        Effect::Save { outcomes: self.unsaved.clone(), intent: Some(self.attempt()), state: PaymentState::Pending }
-    }
-
-    fn close(&mut self) -> Effect {
-        if self.unsaved.is_empty() {
-            self.phase = Phase::Done;
-            return Effect::Answer(Answer::Settled(self.state()));
+    fn wish_of_refund(&self, intent: &RefundIntent) -> Wish {
+        let item = Item::Refund(intent.refund);
+        match self.payment.refunds.iter().find(|refund| refund.number == intent.refund).map(|refund| refund.state) {
+            None if !self.has_begun => Wish::Record(Record::RefundIntent(intent.clone())),
+            Some(AttemptState::Intent) => Wish::Ask(Ask::Refund(intent.refund)),
+            Some(AttemptState::Unknown) if !self.is_seen(item) => Wish::Settle(item),
+            _ => Wish::Close,
         }
-        self.phase = Phase::Closing;
-        Effect::Save { outcomes: self.unsaved.clone(), intent: None, state: self.state() }
     }
 
+    fn is_to_be_confirmed(&self, attempt: &StoredAttempt) -> bool {
+        match self.goal {
+            // What is prepared elsewhere after a failed confirmation waits for the customer again.
+            Goal::Confirm => !self.has_begun,
+            Goal::Pay => {
+                self.payment.capture
+                    && attempt.operation == Operation::Prepare
+                    && self.directory.terms(&attempt.provider).confirms_itself
+            }
+            Goal::Cancel | Goal::Refund(_) | Goal::Resolve => false,
+        }
+    }
+
+    fn resolve(&mut self, resolution: Resolution, now: Timestamp) -> Option<Effect> {
+        let item = resolution.item;
+        let terms = self.owner(item).map(|owner| self.directory.terms(&owner));
+        let step = terms.map_or(Step::Rest, |terms| resolution.next(&self.payment, &terms, now));
+        match step {
+            Step::Look => {
+                self.current = Some(resolution);
+                Some(self.ask(Ask::Look(item), now))
+            }
+            Step::TakeBack(operation) => {
+                let Item::Attempt(number) = item else { return None };
+                let ask = Ask::TakeBack(number, operation, resolution.found().cloned());
+                self.current = Some(resolution);
+                Some(self.ask(ask, now))
+            }
+            Step::Record(records) => {
+                if records.into_iter().all(|record| self.note(record, now)) {
+                    self.current = Some(resolution);
+                } else {
+                    self.seen.push((item, Some(now.plus(LONGEST_WAIT))));
+                }
+                None
+            }
+            Step::Again(wait) => {
+                let at = self.moment(wait, now);
+                self.looks = self.looks.saturating_add(1);
+                self.seen.push((item, Some(at)));
+                (self.goal != Goal::Resolve).then(|| if self.is_silent { self.close(now) } else { self.wait(at, now) })
+            }
+            Step::Rest => {
+                self.seen.push((item, None));
+                None
+            }
+        }
+    }
+
+    fn planned(&mut self, plan: Plan, intent: Intent, now: Timestamp) -> Effect {
+        let (number, operation) = (intent.attempt, intent.operation);
+        let fits = match plan {
+            Plan::Attempt(wanted) => wanted == number && operation != Operation::Confirm,
+            Plan::Confirm(wanted) => wanted == number && operation == Operation::Confirm,
+        };
+        if !fits || !self.note(Record::Intent(intent), now) {
+            return self.close(now);
+        }
+        self.has_begun = true;
+        if matches!(plan, Plan::Attempt(_)) {
+            self.left -= 1;
+        }
+        self.ask(Ask::Attempt(number, operation), now)
+    }
+
+    /// The rule of durability: nothing is called before everything known is saved.
+    fn ask(&mut self, ask: Ask, now: Timestamp) -> Effect {
+        if self.unsaved.is_empty() { self.call(ask) } else { self.save(After::Call(ask), now) }
+    }
+
+    fn call(&mut self, ask: Ask) -> Effect {
+        self.has_sent |= !matches!(ask, Ask::Look(_));
+        self.phase = Phase::Calling(ask.clone());
+        Effect::Call(ask)
+    }
+
+    fn wait(&mut self, at: Timestamp, now: Timestamp) -> Effect {
+        if !self.unsaved.is_empty() {
+            return self.save(After::Wait(at), now);
+        }
+        self.phase = Phase::Waiting;
+        Effect::Wait(at)
+    }
+
+    fn close(&mut self, now: Timestamp) -> Effect {
+        if !self.is_held && self.unsaved.is_empty() {
+            return Effect::Answer(Answer::Stands);
+        }
+        self.save(After::Answer, now)
+    }
+
+    fn save(&mut self, after: After, now: Timestamp) -> Effect {
+        let goes_on = after != After::Answer;
+        self.phase = Phase::Saving(after);
+        Effect::Save { records: self.unsaved.clone(), goes_on, due: self.due(now), looks: self.looks }
+    }
+
+    fn saved(&mut self, after: After) -> Effect {
+        self.unsaved.clear();
+        self.is_held = true;
+        self.durable = self.payment.clone();
+        match after {
+            After::Call(ask) => self.call(ask),
+            After::Wait(at) => {
+                self.phase = Phase::Waiting;
+                Effect::Wait(at)
+            }
+            After::Answer => Effect::Answer(Answer::Stands),
+        }
+    }
+
+    /// What was not begun for want of a ledger is nothing to be saved later.
     fn give_up(&mut self) -> Effect {
-        self.phase = Phase::Done;
-        let unsaved = std::mem::take(&mut self.unsaved);
-        Effect::Answer(if unsaved.is_empty() { Answer::NothingAttempted } else { Answer::Unsaved(unsaved) })
+        let mut facts = std::mem::take(&mut self.unsaved);
+        facts.retain(|record| !matches!(record, Record::Intent(_) | Record::RefundIntent(_)));
+        Effect::Answer(if self.has_sent { Answer::Unsaved(facts) } else { Answer::NothingAttempted })
+    }
+
+    fn learn(&mut self, ask: Ask, verdict: Verdict, now: Timestamp) {
+        match ask {
+            Ask::Attempt(attempt, operation) => self.attempt_ended(attempt, operation, verdict, now),
+            Ask::Refund(refund) => drop(self.note(Record::RefundOutcome { refund, verdict }, now)),
+            Ask::Look(_) => {
+                self.is_silent = matches!(verdict, Verdict::Unknown { doubt } if !says_something(doubt));
+                if let Some(resolution) = &mut self.current {
+                    resolution.looked(verdict);
+                }
+            }
+            Ask::TakeBack(attempt, ..) => {
+                self.is_silent = matches!(verdict, Verdict::Unknown { .. } | Verdict::NotProcessed { .. });
+                if let Some(resolution) = &mut self.current {
+                    resolution.took_back(verdict.clone());
+                }
+                self.note(Record::VoidOutcome { attempt, verdict }, now);
+            }
+        }
+    }
+
+    fn attempt_ended(&mut self, attempt: u32, operation: Operation, verdict: Verdict, now: Timestamp) {
+        let provider = self.payment.live_attempt().map(|live| live.provider.clone());
+        let terms = provider.map(|provider| self.directory.terms(&provider));
+        let is_unknown = AttemptState::of(&verdict) == AttemptState::Unknown;
+        let is_harmless = operation == Operation::Prepare && terms.as_ref().is_some_and(|it| it.prepare_is_harmless);
+        let verdict = if is_unknown && is_harmless {
+            Verdict::NotProcessed { proof: Proof::Harmless }
+        } else if is_unknown && self.is_reckless() {
+            Verdict::NotProcessed { proof: Proof::Stated }
+        } else {
+            verdict
+        };
+        let is_released = AttemptState::of(&verdict).is_released();
+        self.note(Record::Outcome { attempt, operation, verdict }, now);
+        let leaves_something = terms.is_some_and(|terms| terms.leaves_prepared && terms.cancel.is_some());
+        if operation == Operation::Confirm && is_released && leaves_something {
+            self.note(Record::VoidIntent { attempt, reason: VoidReason::Unresolved }, now);
+        }
+    }
+
+    #[cfg(test)]
+    fn is_reckless(&self) -> bool {
+        self.fails_over_on_unknown
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "only tests may break the rule")]
+    fn is_reckless(&self) -> bool {
+        false
+    }
+
+    /// Applies a record; `false` if it does not fit.
+    fn note(&mut self, record: Record, now: Timestamp) -> bool {
+        if let Err(misfit) = self.payment.apply(&record, now) {
+            tracing::error!(payment = %self.payment.id, misfit, "A payment is not where its run believes it to be");
+            return false;
+        }
+        if matches!(record, Record::Outcome { .. } | Record::RefundOutcome { .. } | Record::LateCapture { .. }) {
+            self.looks = 0;
+        }
+        self.unsaved.push(record);
+        true
     }
 }
 

@@ -51,6 +51,22 @@ impl Currency {
     }
 }
 
+impl Currency {
+    /// Reads an amount in the major unit, such as `12.34`, as minor units; `None` if it is none, or finer than the
+    /// currency's minor unit.
+    #[must_use]
+    pub fn minor(&self, major: &str) -> Option<u64> {
+        let (whole, fraction) = major.split_once('.').unwrap_or((major, "0"));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let exponent = usize::from(self.exponent);
+        if !digits(whole) || !digits(fraction) || fraction.bytes().skip(exponent).any(|byte| byte != b'0') {
+            return None;
+        }
+        let cents: String = fraction.chars().chain(std::iter::repeat('0')).take(exponent).collect();
+        format!("{whole}{cents}").parse().ok()
+    }
+}
+
 impl std::fmt::Debug for Currency {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.code())
@@ -66,14 +82,22 @@ pub struct Money {
     pub currency: Currency,
 }
 
-impl std::fmt::Display for Money {
-    /// For people: `12.34 EUR`, `1000 KRW`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Money {
+    /// The amount in the major unit, exactly: `12.34`, `1000`.
+    #[must_use]
+    pub fn major(&self) -> String {
         let digits = usize::from(self.currency.exponent);
         let text = format!("{:0width$}", self.amount, width = digits + 1);
         let (whole, fraction) = text.split_at(text.len() - digits);
         let point = if digits == 0 { "" } else { "." };
-        write!(f, "{whole}{point}{fraction} {}", self.currency.code())
+        format!("{whole}{point}{fraction}")
+    }
+}
+
+impl std::fmt::Display for Money {
+    /// For people: `12.34 EUR`, `1000 KRW`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.major(), self.currency.code())
     }
 }
 
@@ -98,6 +122,21 @@ mod tests {
         for code in lists.flat_map(str::split_ascii_whitespace) {
             assert!(seen.insert(code), "{code} twice");
             assert!(code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()), "{code}");
+        }
+    }
+
+    #[test]
+    fn an_amount_in_the_major_unit_is_read_exactly_or_not_at_all() {
+        let minor = |text: &str, code: &str| Currency::parse(code).expect(code).minor(text);
+        assert_eq!(minor("12.34", "EUR"), Some(1234));
+        assert_eq!(minor("12.3", "EUR"), Some(1230));
+        assert_eq!(minor("12", "EUR"), Some(1200));
+        assert_eq!(minor("12.3400", "EUR"), Some(1234));
+        assert_eq!(minor("15000", "KRW"), Some(15_000));
+        assert_eq!(minor("15000.0", "KRW"), Some(15_000));
+        assert_eq!(minor("0.001", "KWD"), Some(1));
+        for text in ["", ".", "1.", ".5", "12.345", "-1", "+1", "1e3", "1,000", "١٢", "99999999999999999999999"] {
+            assert_eq!(minor(text, "EUR"), None, "{text}");
         }
     }
 

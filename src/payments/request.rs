@@ -1,4 +1,4 @@
-//! What a client may ask for: one body, parsed strictly into a [`ChargeRequest`], or one clear refusal.
+//! What a client may ask for: one body, parsed strictly, or one clear refusal.
 //!
 //! A card number anywhere in a body is refused before anything else is looked at. No message repeats
 //! a value of the body; a name of an unknown field is repeated, because it was scanned as well.
@@ -9,7 +9,10 @@ use super::money::{Currency, MAX_AMOUNT, Money};
 
 /// Largest body of a request, in bytes.
 pub const MAX_BODY: usize = 64 << 10;
-const FIELDS: &str = "order_id, amount, currency, method, token, capture, metadata";
+const CHARGE: &[&str] = &["order_id", "amount", "currency", "method", "token", "capture", "metadata"];
+const CONFIRM: &[&str] = &["token"];
+const CANCEL: &[&str] = &[];
+const REFUND: &[&str] = &["amount"];
 const MAX_METADATA: usize = 20;
 
 /// A charge that a client asked for, valid.
@@ -23,6 +26,8 @@ pub(super) struct ChargeRequest {
     pub method: String,
     /// Stands for the customer's means of payment: 1–512 visible ASCII characters. Never stored or logged.
     pub token: String,
+    /// Whether it is to be captured at once, or confirmed later.
+    pub capture: bool,
     /// The client's own notes, sorted by key. Never stored or logged.
     pub metadata: Vec<(String, String)>,
 }
@@ -45,19 +50,31 @@ pub(super) enum RequestError {
     #[error("the body contains a card number; send a token in its place, card numbers are not accepted")]
     CardNumber,
     /// Not JSON.
-    #[error("the body is not JSON (line {line}, column {column}); send an object with {FIELDS}")]
+    #[error("the body is not JSON (line {line}, column {column}); send {}", object(.known))]
     NotJson {
         /// From 1.
         line: usize,
         /// From 1.
         column: usize,
+        /// The fields that it may have.
+        known: &'static [&'static str],
     },
     /// JSON, but no object.
-    #[error("the body is {0}; send an object with {FIELDS}")]
-    NotAnObject(&'static str),
+    #[error("the body is {is}; send {}", object(.known))]
+    NotAnObject {
+        /// What it is.
+        is: &'static str,
+        /// The fields that it may have.
+        known: &'static [&'static str],
+    },
     /// A field that is not known.
-    #[error("{0}: there is no such field; a charge has {FIELDS}")]
-    UnknownField(String),
+    #[error("{field}: there is no such field; send {}", object(.known))]
+    UnknownField {
+        /// Which.
+        field: String,
+        /// Those that there are.
+        known: &'static [&'static str],
+    },
     /// A field that stands there more than once.
     #[error("{0}: stands in the body more than once; send it once")]
     Repeated(String),
@@ -72,9 +89,10 @@ pub(super) enum RequestError {
         /// What it must be.
         must: String,
     },
-    /// Understood, and not there yet.
-    #[error("capture: false is not in this version; leave it out or send true")]
-    NoDelayedCapture,
+}
+
+fn object(known: &[&str]) -> String {
+    if known.is_empty() { "an empty object: {}".into() } else { format!("an object with {}", known.join(", ")) }
 }
 
 /// Reads the body of a charge.
@@ -82,38 +100,72 @@ pub(super) enum RequestError {
 /// # Errors
 /// [`RequestError`] names the field and what it must be.
 pub(super) fn parse_charge(body: &[u8]) -> Result<ChargeRequest, RequestError> {
-    if card_numbers::contains(&String::from_utf8_lossy(body)) {
-        return Err(RequestError::CardNumber);
-    }
-    let tree =
-        Json::parse(body).map_err(|error| RequestError::NotJson { line: error.line(), column: error.column() })?;
-    // Escapes such as `\\u0034` hide digits from the scan of the raw text.
-    if tree.any_text(&card_numbers::contains) {
-        return Err(RequestError::CardNumber);
-    }
-    let Json::Object(members) = tree else { return Err(RequestError::NotAnObject(tree.kind())) };
-    let mut fields = Fields::sort(members)?;
-    let charge = ChargeRequest {
+    let mut fields = Fields::read(body, CHARGE)?;
+    Ok(ChargeRequest {
         order_id: text(fields.take("order_id")?, "order_id", 64)?,
         money: Money { amount: amount(fields.take("amount")?)?, currency: currency(fields.take("currency")?)? },
         method: method(fields.take("method")?)?,
         token: text(fields.take("token")?, "token", 512)?,
+        capture: match fields.optional("capture") {
+            None => true,
+            Some(Json::Bool(capture)) => capture,
+            Some(other) => return Err(invalid("capture", format!("must be true or false, not {}", other.kind()))),
+        },
         metadata: fields.optional("metadata").map_or(Ok(Vec::new()), metadata)?,
-    };
-    match fields.optional("capture") {
-        None | Some(Json::Bool(true)) => Ok(charge),
-        Some(Json::Bool(false)) => Err(RequestError::NoDelayedCapture),
-        Some(other) => Err(invalid("capture", format!("must be true or false, not {}", other.kind()))),
-    }
+    })
+}
+
+/// Reads the body of a confirmation: what the customer's device brought, if it brought anything.
+///
+/// # Errors
+/// [`RequestError`] names the field and what it must be.
+pub(super) fn parse_confirm(body: &[u8]) -> Result<Option<String>, RequestError> {
+    let mut fields = Fields::read_or_empty(body, CONFIRM)?;
+    fields.optional("token").map(|token| text(token, "token", 512)).transpose()
+}
+
+/// Reads the body of a cancellation, which says nothing.
+///
+/// # Errors
+/// [`RequestError`]: it says something.
+pub(super) fn parse_cancel(body: &[u8]) -> Result<(), RequestError> {
+    Fields::read_or_empty(body, CANCEL).map(drop)
+}
+
+/// Reads the body of a refund: how much in minor units, or all that is left.
+///
+/// # Errors
+/// [`RequestError`] names the field and what it must be.
+pub(super) fn parse_refund(body: &[u8]) -> Result<Option<u64>, RequestError> {
+    let mut fields = Fields::read_or_empty(body, REFUND)?;
+    fields.optional("amount").map(amount).transpose()
 }
 
 struct Fields(Vec<(String, Json)>);
 
 impl Fields {
-    fn sort(members: Vec<(String, Json)>) -> Result<Self, RequestError> {
+    /// What needs no field may be asked for without a body.
+    fn read_or_empty(body: &[u8], known: &'static [&'static str]) -> Result<Self, RequestError> {
+        if body.trim_ascii().is_empty() { Ok(Self(Vec::new())) } else { Self::read(body, known) }
+    }
+
+    fn read(body: &[u8], known: &'static [&'static str]) -> Result<Self, RequestError> {
+        if card_numbers::contains(&String::from_utf8_lossy(body)) {
+            return Err(RequestError::CardNumber);
+        }
+        let tree = Json::parse(body).map_err(|error| RequestError::NotJson {
+            line: error.line(),
+            column: error.column(),
+            known,
+        })?;
+        // Escapes such as `\\u0034` hide digits from the scan of the raw text.
+        if tree.any_text(&card_numbers::contains) {
+            return Err(RequestError::CardNumber);
+        }
+        let Json::Object(members) = tree else { return Err(RequestError::NotAnObject { is: tree.kind(), known }) };
         for (index, (name, _)) in members.iter().enumerate() {
-            if !FIELDS.split(", ").any(|known| known == name) {
-                return Err(RequestError::UnknownField(shown(name)));
+            if !known.contains(&name.as_str()) {
+                return Err(RequestError::UnknownField { field: shown(name), known });
             }
             if members[..index].iter().any(|(earlier, _)| earlier == name) {
                 return Err(RequestError::Repeated(shown(name)));

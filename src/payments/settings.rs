@@ -3,16 +3,24 @@
 //! What a single value may be is judged where it is parsed ([`BaseUrl::parse`], [`Currency::parse`]);
 //! what only the whole can show (two providers of one name, no weight at all) by [`Settings::check`].
 //! The ledger's place is not here: it can't change without a restart, so it is handed to
-//! `Distributor::open` once.
+//! whoever opens it.
+
+#[cfg(test)]
+mod sample;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::adapter::Adapter;
+use super::adapter::{Ability, Adapter};
+use super::capacity::Capacity;
+use super::demotion::Demotion;
+use super::maintenance::Maintenance;
 use super::money::Currency;
+use super::record::Operation;
+use super::webhooks::Webhook;
 use crate::tls::ClientTls;
-use crate::types::ProviderName;
+use crate::types::{FlagKey, ProviderName};
 
 /// Settings of the distributor, compiled from the `payments` section.
 #[derive(Debug)]
@@ -23,6 +31,12 @@ pub struct Settings {
     pub deadline: Duration,
     /// Providers that one request may try, the first included (2).
     pub max_attempts: u32,
+    /// How long settled payments are kept, and their keys known (400 days).
+    pub retention: Duration,
+    /// The flag whose variants' weights are the providers'; `None`: they stand in the config file.
+    pub weights: Option<FlagKey>,
+    /// When a provider that succeeds less often than others gets fewer payments; `None`: never.
+    pub demote: Option<Demotion>,
     /// Those that payments are distributed over, in the order written; at least one.
     pub providers: Vec<Arc<Provider>>,
 }
@@ -32,6 +46,8 @@ impl Settings {
     pub const DEADLINE: Duration = Duration::from_secs(15);
     /// Default of [`Self::max_attempts`].
     pub const MAX_ATTEMPTS: u32 = 2;
+    /// Default of [`Self::retention`].
+    pub const RETENTION: Duration = Duration::from_secs(400 * 86_400);
 
     /// The provider of this name.
     #[must_use]
@@ -63,11 +79,28 @@ impl Settings {
             if provider.base_url.is_https() && provider.tls.is_none() {
                 wrong(format!("providers[{index}].base_url"), "https needs trust roots; none could be loaded");
             }
+            if provider.on_unknown == OnUnknown::Resolve && !can_look(&*provider.adapter) {
+                let message = "the adapter has no lookup, so nothing can be found out; write \"hold\" or leave it out";
+                wrong(format!("providers[{index}].on_unknown"), message);
+            }
             if provider.timeouts.connect.is_zero() || provider.timeouts.response.is_zero() {
                 wrong(format!("providers[{index}].timeouts"), "must be longer than 0ms");
             }
         }
         found
+    }
+
+    /// What is legal and will be missed: the path below `payments`, and what will not work.
+    #[must_use]
+    pub fn concerns(&self) -> Vec<(String, String)> {
+        let of = |(index, provider): (usize, &Arc<Provider>)| {
+            let name = provider.adapter.name().to_owned();
+            let missing = provider.lacks().into_iter();
+            missing
+                .map(move |what| (format!("providers[{index}].adapter"), format!("{name} {what}")))
+                .collect::<Vec<_>>()
+        };
+        self.providers.iter().enumerate().flat_map(of).collect()
     }
 }
 
@@ -90,15 +123,41 @@ pub struct Provider {
     pub quiesce: Duration,
     /// What becomes of an attempt whose outcome is unknown.
     pub on_unknown: OnUnknown,
+    /// How long to go on finding out what became of an attempt, before a person has to (24 h).
+    pub resolve_for: Duration,
+    /// How long a prepared attempt waits for its confirmation, before it is given up (30 min).
+    pub prepared_for: Duration,
     /// Currencies that it takes; empty means any.
     pub currencies: Vec<Currency>,
     /// Payment methods that it takes (`card`, `transfer`, …); empty means any.
     pub methods: Vec<String>,
+    /// When it takes no new payments because it said so beforehand.
+    pub maintenance: Vec<Maintenance>,
+    /// What it takes by contract.
+    pub capacity: Capacity,
+    /// How its webhooks are known and read; `None`: it sends none.
+    pub webhook: Option<Webhook>,
 }
 
 impl Provider {
     /// Default of [`Self::quiesce`].
     pub const QUIESCE: Duration = Duration::from_secs(5);
+    /// Default of [`Self::resolve_for`].
+    pub const RESOLVE_FOR: Duration = Duration::from_secs(24 * 3_600);
+    /// Default of [`Self::prepared_for`].
+    pub const PREPARED_FOR: Duration = Duration::from_secs(30 * 60);
+
+    /// What its adapter can't do, and what follows.
+    fn lacks(&self) -> Vec<&'static str> {
+        let lacks = |operation| self.adapter.ability(operation) == Ability::None;
+        let missing = [
+            (Operation::Lookup, "has no lookup: an attempt with an unknown outcome waits for a person"),
+            (Operation::Void, "has no void: an attempt that is not found can't be taken back, and waits for a person"),
+            (Operation::Refund, "has no refund: refunds of its payments are refused"),
+            (Operation::Confirm, "has no prepare and confirm: it takes no payments with capture: false"),
+        ];
+        missing.into_iter().filter(|(operation, _)| lacks(*operation)).map(|(_, what)| what).collect()
+    }
 }
 
 /// How long to wait for a provider.
@@ -117,11 +176,24 @@ impl Default for ProviderTimeouts {
 }
 
 /// What becomes of an attempt whose outcome is unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnUnknown {
-    /// It stays pending until a person or a later version settles it; never tried elsewhere.
-    #[default]
+    /// The provider is asked until it says, or a person has to.
+    Resolve,
+    /// It is left to a person at once; never tried elsewhere.
     Hold,
+}
+
+impl OnUnknown {
+    /// What it is unless set: [`Self::Resolve`] wherever the adapter has a lookup.
+    #[must_use]
+    pub fn usual(adapter: &dyn Adapter) -> Self {
+        if can_look(adapter) { Self::Resolve } else { Self::Hold }
+    }
+}
+
+fn can_look(adapter: &dyn Adapter) -> bool {
+    adapter.ability(Operation::Lookup) == Ability::Call
 }
 
 /// Where a provider listens: scheme, host, port and a path that every request starts with.

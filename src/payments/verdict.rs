@@ -1,18 +1,32 @@
-//! What became of one call at a provider: three classes, never two.
+//! What became of one call at a provider: three classes, never two, and what a look finds.
 //!
 //! `not_processed` is proof that nothing was charged; `declined` is an answer of the card's side;
 //! everything else that is no success is `unknown`. Only the first lets another provider try.
+//! `voided` and `not_found` are answers to a look or a void alone; of a call that could charge they
+//! would be an answer to another question, and count as `unknown`.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The outcome of one call that may have charged somebody.
+/// What one call at a provider came to: a charge, a look at one, or any other operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "class", rename_all = "snake_case")]
 pub enum Verdict {
-    /// Charged.
+    /// The operation is done: charged, confirmed, refunded; of a look: the money is captured.
     Succeeded {
-        /// The provider's own name for the charge.
+        /// The provider's own name for the charge or refund.
         provider_ref: String,
+        /// Of a look: how much was given back since, in minor units, where the provider says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refunded: Option<u64>,
+    },
+    /// The first step of two is done; nothing is captured until the second.
+    Prepared {
+        /// The provider's own name for the payment, if it has one by now.
+        provider_ref: Option<String>,
+        /// What the customer's device needs for its part, by name.
+        next_action: BTreeMap<String, String>,
     },
     /// The card, its issuer or a validation said no; not the provider's fault.
     Declined {
@@ -28,6 +42,10 @@ pub enum Verdict {
         /// What proves it.
         proof: Proof,
     },
+    /// Nothing is charged any more, and it stays so: taken back, given up or expired.
+    Voided,
+    /// The provider has never heard of it, as far as it knows by now.
+    NotFound,
     /// Nobody knows yet.
     Unknown {
         /// What was seen instead of an answer.
@@ -43,7 +61,21 @@ impl Verdict {
             Self::Succeeded { .. } => "succeeded",
             Self::Declined { .. } => "declined",
             Self::NotProcessed { .. } => "not_processed",
+            Self::Prepared { .. } => "prepared",
+            Self::Voided => "voided",
+            Self::NotFound => "not_found",
             Self::Unknown { .. } => "unknown",
+        }
+    }
+
+    /// Why nothing was processed or is known, as the ledger and logs write it.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::NotProcessed { proof } => Some(proof.as_str()),
+            Self::Unknown { doubt } => Some(doubt.as_str()),
+            Self::Voided | Self::NotFound => Some(Doubt::Unlisted.as_str()),
+            Self::Succeeded { .. } | Self::Prepared { .. } | Self::Declined { .. } => None,
         }
     }
 
@@ -52,7 +84,9 @@ impl Verdict {
     #[must_use]
     pub fn is_providers_fault(&self) -> bool {
         match self {
-            Self::Succeeded { .. } | Self::Declined { .. } => false,
+            Self::Succeeded { .. } | Self::Prepared { .. } | Self::Declined { .. } | Self::Voided | Self::NotFound => {
+                false
+            }
             Self::NotProcessed { proof } => !matches!(proof, Proof::Full | Proof::NotBuilt),
             Self::Unknown { .. } => true,
         }
@@ -77,6 +111,8 @@ pub enum Proof {
     Full,
     /// The provider said so.
     Stated,
+    /// Whatever became of it, it charges nobody unless it is confirmed, and it never will be.
+    Harmless,
 }
 
 /// Why an outcome is not known.
@@ -111,6 +147,7 @@ impl Proof {
             Self::NotBuilt => "not_built",
             Self::Full => "full",
             Self::Stated => "stated",
+            Self::Harmless => "harmless",
         }
     }
 }

@@ -4,8 +4,8 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::forwarded::StripList;
@@ -22,7 +22,7 @@ pub(crate) struct Shared {
     pub(crate) handle: Arc<SnapshotHandle>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) in_flight: InFlightCounts,
-    pub(crate) payments: Option<Arc<Distributor>>,
+    pub(crate) payments: Arc<OnceLock<Arc<Distributor>>>,
     /// The control plane's runtime, where payments run.
     pub(crate) control: tokio::runtime::Handle,
     pub(crate) connections: AtomicUsize,

@@ -147,7 +147,7 @@ async fn pay(record: Record, body: RequestBody, identity: Option<&Identity>, int
         Reply::problem(record, &Problem::new(Code::PaymentsUnavailable, "payments are not served here"), Vec::new())
     };
     let shared = std::sync::Arc::clone(&record.core().shared);
-    let (Some(distributor), Some(settings)) = (&shared.payments, record.view.snapshot.payments.clone()) else {
+    let (Some(distributor), Some(settings)) = (shared.payments.get(), record.view.snapshot.payments.clone()) else {
         return unavailable(record);
     };
     let limit = payments::MAX_BODY as u64;

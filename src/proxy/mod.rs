@@ -27,8 +27,8 @@ mod worker;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -54,8 +54,8 @@ pub struct Options {
     pub metrics: Arc<Metrics>,
     /// Where access lines go.
     pub access_log: AccessLogWriter,
-    /// Serves the payment API, if payments are configured.
-    pub payments: Option<Arc<Distributor>>,
+    /// Serves the payment API once its ledger is open; stays empty if payments are not configured.
+    pub payments: Arc<OnceLock<Arc<Distributor>>>,
     /// The control plane's runtime.
     pub control: tokio::runtime::Handle,
 }

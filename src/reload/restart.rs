@@ -11,7 +11,7 @@ pub(super) fn needs_restart(config: &Path, running: &Startup, wanted: &Startup) 
         ("server.threads", running.threads.to_string(), wanted.threads.to_string()),
         ("admin.listen", or_none(running.admin_listen), or_none(wanted.admin_listen)),
         ("state.dir", running.state_dir.display().to_string(), wanted.state_dir.display().to_string()),
-        ("payments.ledger", or_none(running.ledger.as_deref()), or_none(wanted.ledger.as_deref())),
+        ("payments.ledger", or_none(running.ledger.as_ref()), or_none(wanted.ledger.as_ref())),
     ];
     let differing = settings.into_iter().filter(|(_, running, wanted)| running != wanted);
     differing
@@ -33,6 +33,7 @@ fn or_none(value: Option<impl ToString>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::payments::LedgerPlace;
 
     fn startup() -> Startup {
         Startup {
@@ -53,7 +54,7 @@ mod tests {
             threads: 4,
             admin_listen: "[::1]:9901".parse().ok(),
             state_dir: "/other".into(),
-            ledger: Some("embedded:/data/p.db".into()),
+            ledger: Some(LedgerPlace::Embedded("/data/p.db".into())),
         };
         let paths: Vec<String> =
             needs_restart(config, &startup(), &wanted).into_iter().map(|problem| problem.path).collect();

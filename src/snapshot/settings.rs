@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::payments::LedgerPlace;
 use crate::tls::ServerTls;
 
 /// What a reload may not change.
@@ -20,8 +21,8 @@ pub struct Startup {
     pub admin_listen: Option<SocketAddr>,
     /// `state.dir`, absolute.
     pub state_dir: PathBuf,
-    /// `payments.ledger`, as text, if payments are configured.
-    pub ledger: Option<String>,
+    /// `payments.ledger`, if payments are configured.
+    pub ledger: Option<LedgerPlace>,
 }
 
 /// Settings of the data plane.

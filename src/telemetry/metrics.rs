@@ -73,20 +73,38 @@ pub struct Metrics {
     pub key_fetches: IntCounterVec,
     /// Payment requests answered, by the provider that settled or holds the payment (`-`: none) and the payment's status.
     pub payments: IntCounterVec,
-    /// Calls to providers, by provider and the class of what they came to.
+    /// Charges, prepares and confirmations at providers, by provider and the class of what they came to.
     pub payment_attempts: IntCounterVec,
+    /// Looks at what became of an attempt or refund, by provider and finding.
+    pub payment_looks: IntCounterVec,
+    /// Requests to take an attempt back, by provider and what was said.
+    pub payment_voids: IntCounterVec,
+    /// Requests to give money back, by provider and what was said.
+    pub payment_refunds: IntCounterVec,
     /// Time that a payment took other than waiting for providers.
     pub payment_overhead: Histogram,
     /// Times that the ledger could not be opened, read or written.
     pub payment_ledger_failures: IntCounter,
     /// Payments whose outcome is not known at the moment.
     pub payments_pending: IntGauge,
+    /// Payments with something that a person has to settle.
+    pub payments_manual: IntGauge,
+    /// Payments that wait for the customer or for their confirmation.
+    pub payments_requires_action: IntGauge,
     /// Time of provider calls, by provider.
     pub payment_attempt_duration: HistogramVec,
     /// 0 closed, 0.5 half-open, 1 open, by provider.
     pub payment_breaker: GaugeVec,
-    /// Answers of providers that contradict the order (wrong amount or currency, late capture).
+    /// Answers of providers about another amount, currency or order than was asked for.
     pub payment_alarms: IntCounterVec,
+    /// Attempts that were captured after their release.
+    pub payment_late_captures: IntCounterVec,
+    /// Times that a provider was not asked although it takes such payments, by provider and reason.
+    pub payment_passed_over: IntCounterVec,
+    /// What a provider's weight is multiplied by.
+    pub payment_weight_factor: GaugeVec,
+    /// Deliveries of webhooks, by provider and what became of them.
+    pub payment_webhooks: IntCounterVec,
 }
 
 impl Default for Metrics {
@@ -195,7 +213,22 @@ impl Metrics {
             ),
             payment_attempts: make.counters(
                 "figway_payment_attempts_total",
-                "Calls to a payment provider, by what they came to.",
+                "Charges, prepares and confirmations sent to a payment provider, by what they came to.",
+                &["provider", "outcome"],
+            ),
+            payment_looks: make.counters(
+                "figway_payment_looks_total",
+                "Looks at a payment provider for what became of a payment, by what was found.",
+                &["provider", "outcome"],
+            ),
+            payment_voids: make.counters(
+                "figway_payment_voids_total",
+                "Requests to a payment provider to take something back, by what it said.",
+                &["provider", "outcome"],
+            ),
+            payment_refunds: make.counters(
+                "figway_payment_refunds_total",
+                "Requests to a payment provider to give money back, by what it said.",
                 &["provider", "outcome"],
             ),
             payment_overhead: make.histogram(
@@ -207,6 +240,12 @@ impl Metrics {
                 "Times that the payment ledger could not be opened, read or written.",
             ),
             payments_pending: make.gauge("figway_payments_pending_count", "Payments whose outcome is not known."),
+            payments_manual: make
+                .gauge("figway_payments_manual_count", "Payments with something that a person has to settle."),
+            payments_requires_action: make.gauge(
+                "figway_payments_requires_action_count",
+                "Payments that wait for the customer or for their confirmation.",
+            ),
             payment_attempt_duration: make.histograms(
                 "figway_payment_attempt_duration_seconds",
                 "Time of calls to a payment provider.",
@@ -217,9 +256,29 @@ impl Metrics {
                 "0 closed, 0.5 half-open, 1 open.",
                 &["provider"],
             ),
+            payment_late_captures: make.counters(
+                "figway_payment_late_captures_total",
+                "Attempts that were captured after they had been released: alarms.",
+                &["provider"],
+            ),
+            payment_passed_over: make.counters(
+                "figway_payment_passed_over_total",
+                "Times that a provider was not asked for a payment, by reason: maintenance, full or breaker.",
+                &["provider", "reason"],
+            ),
+            payment_weight_factor: make.real_gauges(
+                "figway_payment_weight_factor_ratio",
+                "What a provider's weight is multiplied by: below 1 while it is demoted.",
+                &["provider"],
+            ),
+            payment_webhooks: make.counters(
+                "figway_payment_webhooks_total",
+                "Webhooks of a provider, by outcome: hint, duplicate, unknown_payment, rejected or failed.",
+                &["provider", "outcome"],
+            ),
             payment_alarms: make.counters(
                 "figway_payment_alarms_total",
-                "Provider answers that contradict the order.",
+                "Provider answers about another amount, currency or order than was asked for.",
                 &["provider"],
             ),
             registry: make.0,

@@ -172,11 +172,54 @@ async fn what_can_not_be_explained_is_refused() {
 #[tokio::test]
 async fn payments_are_listed_and_shown() {
     let gateway = Gateway::start().await;
-    let list = gateway.get("/admin/v1/payments?status=pending&limit=5").await.json();
-    assert_eq!(list["payments"], json!([{"id": "p1", "asked_status": "pending", "asked_limit": 5}]));
+    let asked = async |query: &str| {
+        let list = gateway.get(&format!("/admin/v1/payments{query}")).await.json();
+        list["payments"][0]["asked"].as_str().expect("text").to_owned()
+    };
+    let plain = asked("").await;
+    assert!(plain.contains("state: None, manual: false") && plain.contains("limit: Some(100)"), "{plain}");
+    let manual = asked("?status=manual&limit=5").await;
+    assert!(manual.contains("state: None, manual: true") && manual.contains("limit: Some(5)"), "{manual}");
+    let narrow = asked(
+        "?status=pending&provider=alpha&order_id=o%2D1&from=2026-11-21T20:00:00Z&to=2026-11-22T20:00:00%2B01:00\
+         &before=pay_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    )
+    .await;
+    for part in ["Some(Pending)", "alpha", "o-1", "1795291200000", "1795374000000", "pay_01ARZ3NDEKTSV4RRFFQ69G5FAV"] {
+        assert!(narrow.contains(part), "{part}: {narrow}");
+    }
     assert_eq!(gateway.get("/admin/v1/payments/p1").await.json()["id"], "p1");
     gateway.get("/admin/v1/payments/p1?colour=red").await.problem(400, "invalid-request");
     gateway.get("/admin/v1/payments/p2").await.problem(404, "not-found");
-    gateway.get("/admin/v1/payments?status=nonsense").await.problem(422, "unprocessable");
-    gateway.get("/admin/v1/payments?limit=1001").await.problem(400, "invalid-request");
+    for query in ["status=nonsense", "limit=1001", "from=yesterday", "before=p1", "state=pending", "to=1&to=2"] {
+        gateway.get(&format!("/admin/v1/payments?{query}")).await.problem(400, "invalid-request");
+    }
+}
+
+#[tokio::test]
+async fn an_operator_settles_a_payment_by_name_and_with_a_reason() {
+    const RESOLVE: &str = "POST /admin/v1/payments/p1/resolve";
+    let gateway = Gateway::start().await;
+    let body = r#"{"as":"succeeded","attempt":2,"provider_ref":"ch_1","reason":" seen in their console "}"#;
+    let resolved = gateway.operate(RESOLVE, &[], body).await.json();
+    let asked = resolved["asked"].as_str().expect("text").to_owned();
+    for part in ["Attempt(2)", "state: Succeeded", "ch_1", "reason: \"seen in their console\"", "by: \""] {
+        assert!(asked.contains(part), "{part}: {asked}");
+    }
+    assert!(!asked.contains("by: \"anonymous\""), "{asked}");
+    for (code, body) in [
+        ("unprocessable", r#"{"as":"pending","reason":"r"}"#),
+        ("unprocessable", r#"{"as":"manual","reason":"r"}"#),
+        ("unprocessable", r#"{"as":"voided","reason":"  "}"#),
+        ("unprocessable", r#"{"as":"voided"}"#),
+        ("unprocessable", r#"{"as":"voided","reason":"r","attempt":1,"refund":1}"#),
+        ("unprocessable", r#"{"as":"voided","reason":"r","note":"x"}"#),
+        ("unprocessable", r#"{"as":"succeeded","reason":"r","provider_ref":"two words"}"#),
+    ] {
+        gateway.operate(RESOLVE, &[], body).await.problem(422, code);
+    }
+    let other = gateway.operate("POST /admin/v1/payments/p2/resolve", &[], body).await;
+    other.problem(409, "conflict");
+    let anonymous = gateway.send(RESOLVE, &[("content-type", "application/json")], body).await;
+    anonymous.problem(401, "token-missing");
 }

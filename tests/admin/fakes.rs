@@ -7,6 +7,7 @@ use figway::auth::Authenticator;
 use figway::clock::Timestamp;
 use figway::filters::AuthMode;
 use figway::flags::{Attribute, Condition, Flag, FlagSet, Kind, Rule, Split, Stage, StickyBy};
+use figway::payments::{Decision, Filter, Settings};
 use figway::problem::{Code, Problem};
 use figway::reload::{ChangeError, Changed, HistoryEntry, Wish};
 use figway::routing::RouteTable;
@@ -211,11 +212,19 @@ impl Explainer for Echo {
 pub(crate) struct OnePayment;
 
 impl PaymentRecords for OnePayment {
-    fn list(&self, status: Option<String>, limit: usize) -> Future<Result<Value, Problem>> {
+    fn list(&self, filter: Filter) -> Future<Result<Value, Problem>> {
+        Box::pin(async move { Ok(json!([{ "id": "p1", "asked": format!("{filter:?}") }])) })
+    }
+
+    fn providers(&self, settings: &Settings) -> Result<Value, Problem> {
+        Ok(settings.providers.iter().map(|provider| json!({ "provider": provider.name })).collect())
+    }
+
+    fn resolve(&self, id: String, decision: Decision) -> Future<Result<Value, Problem>> {
         Box::pin(async move {
-            match status.as_deref() {
-                Some("nonsense") => Err(Problem::new(Code::Unprocessable, "there is no status nonsense")),
-                status => Ok(json!([{ "id": "p1", "asked_status": status, "asked_limit": limit }])),
+            match &*id {
+                "p1" => Ok(json!({ "id": id, "asked": format!("{decision:?}") })),
+                _ => Err(Problem::new(Code::Conflict, "nothing about it is open")),
             }
         })
     }

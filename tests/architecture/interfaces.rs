@@ -83,7 +83,7 @@ fn properties(schema: &Value, found: &mut BTreeMap<String, bool>) {
 #[test]
 fn every_config_key_stands_in_a_schema_and_is_read() {
     let mut known = BTreeMap::new();
-    for schema in [schema::config(), schema::flags(), schema::provider()] {
+    for schema in [schema::config(), schema::flags()] {
         properties(&schema, &mut known);
     }
     assert!(known.contains_key("listen"), "the schema was not understood");
@@ -113,6 +113,31 @@ fn every_config_key_stands_in_a_schema_and_is_read() {
     violations
         .extend(ignored.map(|key| format!("src/config: `{key}` is accepted and never read: use it or refuse it")));
     hold("a config key is declared, described and used", &violations);
+}
+
+#[test]
+fn every_key_of_an_adapter_stands_in_its_schema_and_is_read() {
+    let mut known = BTreeMap::new();
+    properties(&schema::provider(), &mut known);
+    assert!(known.contains_key("classify"), "the schema was not understood");
+    let drafts: Vec<_> =
+        files_in("src").into_iter().filter(|file| file.path.starts_with("src/payments/adapter/draft")).collect();
+    let mut violations = Vec::new();
+    for (key, described) in known {
+        if !described {
+            violations.push(format!("src/config/payments/adapter_file.rs: the schema says nothing about `{key}`"));
+        }
+        // A field, or the name of a field that is no word of the language.
+        let field = |window: &[super::scan::Token]| window[0].text == key && window[1].text == ":";
+        let read = drafts.iter().any(|file| {
+            file.scan.tokens.windows(2).any(field) || file.scan.strings.iter().any(|(_, text)| *text == key)
+        });
+        let variant = matches!(key.as_str(), "basic" | "bearer") || figway::payments::Operation::parse(&key).is_some();
+        if !read && !variant {
+            violations.push(format!("src/payments/adapter/draft.rs: `{key}` is accepted and never read"));
+        }
+    }
+    hold("a key of an adapter is declared, described and used", &violations);
 }
 
 #[test]

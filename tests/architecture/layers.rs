@@ -4,10 +4,10 @@ use super::hold;
 use super::scan::{Path, paths};
 use super::source::{SourceFile, files_in};
 
-/// Lowest first. `tls` and `client` joined the table with ADR 0005.
+/// Lowest first. `tls` and `client` joined the table with ADR 0005, `simulator` with ADR 0009.
 const LAYERS: &[&[&str]] = &[
     &["types", "units", "clock", "problem", "tls"],
-    &["flags", "routing", "auth", "resilience", "telemetry", "client"],
+    &["flags", "routing", "auth", "resilience", "telemetry", "client", "simulator"],
     &["filters", "payments", "migration"],
     &["snapshot"],
     &["config"],

@@ -4,6 +4,7 @@
 //! - `yaml config` is a config file, or some sections of one; sections that it must have and doesn't
 //!   are filled in, and so are the files that it names;
 //! - `yaml flags` is a flag file;
+//! - `yaml adapter` is a payment provider's adapter, and `yaml adapter part` are some lines of it, as they stand there;
 //! - `yaml config refused` and `yaml flags refused` show a mistake, and must be refused.
 //!
 //! Any other block that begins with `yaml` fails the test: an example that nobody loads rots.
@@ -21,6 +22,28 @@ const OTHERWISE: [(&str, &str); 3] = [
     ("backends", "backends: {monolith: {endpoints: [\"127.0.0.1:1\"]}}\n"),
     ("routes", "routes: [{name: fill-in, path: /fill-in, auth: none, backend: monolith}]\n"),
 ];
+
+/// A provider that speaks the example.
+const SPEAKS_ACME: &str = "payments:
+  path: /pay
+  auth: none
+  ledger: {embedded: payments.db}
+  providers:
+    - {name: acme, adapter: providers/acme.yaml, base_url: \"http://127.0.0.1:1\", weight: 1,
+       credentials: {api_key: {file: secrets/acme-api}, signing_key: {file: secrets/acme-signing}}}
+";
+
+/// The whole adapters that pages show.
+fn adapters() -> Vec<String> {
+    let of = |page: super::Page| {
+        page.blocks()
+            .into_iter()
+            .filter(|block| block.info == "yaml adapter")
+            .map(|block| block.text)
+            .collect::<Vec<_>>()
+    };
+    pages().into_iter().flat_map(of).collect()
+}
 
 /// A folder with the example as `config/gateway.yaml` or as a flag file, and with what the examples name.
 fn stage(block: &Block<'_>) -> tempfile::TempDir {
@@ -40,7 +63,16 @@ fn stage(block: &Block<'_>) -> tempfile::TempDir {
     for name in ["jwks.json", "dev/jwks.json"] {
         write(&format!("config/{name}"), &jwks);
     }
-    for (name, secret) in [("alice", "alice-0123456789"), ("bob", "bob-0123456789ab"), ("ci", "ci-0123456789abc")] {
+    let adapter = if block.info == "yaml adapter" { block.text.clone() } else { adapters().remove(0) };
+    write("config/providers/acme.yaml", adapter.as_bytes());
+    for (name, secret) in [
+        ("alice", "alice-0123456789"),
+        ("bob", "bob-0123456789ab"),
+        ("ci", "ci-0123456789abc"),
+        ("acme-api", "acme-0123456789a"),
+        ("acme-signing", "acme-0123456789b"),
+        ("alpha-webhook", "whsec_0123456789"),
+    ] {
         write(&format!("config/secrets/{name}"), secret.as_bytes());
     }
     let mut config = String::new();
@@ -52,7 +84,7 @@ fn stage(block: &Block<'_>) -> tempfile::TempDir {
             let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
             write(&format!("flags/{name}"), &fs::read(&path).expect("a flag file"));
         }
-        config.push_str(&block.text);
+        config.push_str(if block.info == "yaml adapter" { SPEAKS_ACME } else { &block.text });
     }
     let has = |config: &str, key: &str| config.lines().any(|line| line.starts_with(&format!("{key}:")));
     for (key, section) in OTHERWISE {
@@ -71,7 +103,11 @@ fn stage(block: &Block<'_>) -> tempfile::TempDir {
 fn errors(block: &Block<'_>) -> Vec<String> {
     let folder = stage(block);
     let loaded = load(&folder.path().join("config/gateway.yaml"), &Kept::default());
-    loaded.diagnostics.iter().filter(|one| one.severity == Severity::Error).map(ToString::to_string).collect()
+    // The pages' adapter shows an answer for each of its rules.
+    let wrong = loaded.diagnostics.iter().filter(|one| {
+        one.severity == Severity::Error || block.info == "yaml adapter" && one.message.contains("no example")
+    });
+    wrong.map(ToString::to_string).collect()
 }
 
 #[test]
@@ -81,7 +117,8 @@ fn every_yaml_example_is_loaded() {
         for block in page.blocks().iter().filter(|block| block.info.starts_with("yaml")) {
             seen += 1;
             let complaints = match block.info {
-                "yaml config" | "yaml flags" => errors(block),
+                "yaml config" | "yaml flags" | "yaml adapter" => errors(block),
+                "yaml adapter part" if adapters().iter().any(|whole| whole.contains(&block.text)) => Vec::new(),
                 "yaml config refused" | "yaml flags refused" if errors(block).is_empty() => {
                     vec!["is accepted, and should be refused".to_owned()]
                 }

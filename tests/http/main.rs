@@ -26,6 +26,7 @@ mod keys;
 mod limits;
 mod memory;
 mod paths;
+mod payment_choice;
 mod payments;
 mod pool;
 mod process;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use figway::payments::adapter::built_in;
 use figway::payments::{
-    ApiRequest, ApiResponse, BaseUrl, Distributor, NoObserver, OnUnknown, Provider as Settled, ProviderTimeouts,
-    Settings,
+    ApiRequest, ApiResponse, BaseUrl, Capacity, Distributor, HttpTransport, LedgerPlace, NoObserver, OnUnknown,
+    Provider as Settled, ProviderTimeouts, Settings,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -59,6 +59,9 @@ impl Shop {
             path: PATH.into(),
             deadline: Settings::DEADLINE,
             max_attempts: Settings::MAX_ATTEMPTS,
+            retention: Settings::RETENTION,
+            weights: None,
+            demote: None,
             providers: providers.iter().map(|(name, weight, at)| Arc::new(settled(name, *weight, at))).collect(),
         };
         assert_eq!(settings.check(), []);
@@ -145,7 +148,9 @@ async fn call(distributor: Arc<Distributor>, settings: Arc<Settings>, request: A
 }
 
 async fn open(folder: &TempDir) -> Arc<Distributor> {
-    Distributor::open(&folder.path().join("payments.db"), Arc::new(NoObserver)).await.expect("opens")
+    let place = LedgerPlace::Embedded(folder.path().join("payments.db"));
+    let ledger = place.open().await.expect("opens");
+    Distributor::start(ledger, Arc::new(HttpTransport::default()), Arc::new(NoObserver))
 }
 
 fn settled(name: &str, weight: u32, at: &Provider) -> Settled {
@@ -158,8 +163,13 @@ fn settled(name: &str, weight: u32, at: &Provider) -> Settled {
         timeouts: ProviderTimeouts { connect: Duration::from_secs(1), response: Duration::from_millis(500) },
         quiesce: Settled::QUIESCE,
         on_unknown: OnUnknown::Hold,
+        resolve_for: Settled::RESOLVE_FOR,
+        prepared_for: Settled::PREPARED_FOR,
         currencies: vec![],
         methods: vec![],
+        maintenance: vec![],
+        capacity: Capacity::default(),
+        webhook: None,
     }
 }
 

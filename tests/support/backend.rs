@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::message::{Head, MessageReader, Request};
-use super::{LIMIT, eventually, gateway};
+use super::{LIMIT, eventually, ports};
 
 /// One connection that the gateway opened.
 #[derive(Debug)]
@@ -189,7 +189,7 @@ impl Drop for FakeBackend {
 
 /// A port on which nobody listens.
 pub(crate) fn refusing_port() -> SocketAddr {
-    gateway::free_address()
+    ports::free_address()
 }
 
 /// A listener whose queue is full, so that a further connect hangs; both ends must be kept.

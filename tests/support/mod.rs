@@ -9,6 +9,7 @@ mod gateway;
 pub(crate) mod h2;
 pub(crate) mod h2_frames;
 mod message;
+mod ports;
 pub(crate) mod tls;
 mod tokens;
 

@@ -41,7 +41,10 @@ fn every_command_of_the_design_is_read() {
         "figway flags undo member-api",
         "figway migrations",
         "figway payments list --status pending",
+        "figway payments list --status manual --provider alpha --order o-1 --from 2026-11-21T20:00:00Z --before p1",
         "figway payments show p1",
+        "figway payments resolve p1 --as not_processed --attempt 2 --reason asked",
+        "figway payments resolve p1 --as succeeded --refund 1 --provider-ref r --reason asked",
         "figway token --key k.pem --subject u1 --issuer i --audience a --claim role=staff --ttl 15m --kid k1",
         "figway schema flags",
     ] {

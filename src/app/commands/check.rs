@@ -3,21 +3,30 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::app::cli::CheckArgs;
 use crate::app::output::{print_as, printable};
+use crate::clock::Timestamp;
 use crate::config::{self, Kept, Loaded};
+use crate::payments::WindowView;
 use crate::snapshot::{Diagnostic, Severity, Snapshot};
+
+/// Windows of each kind of maintenance that are shown.
+const WINDOWS: usize = 2;
 
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let loaded = config::load(&args.config, &Kept::default());
     let config = args.config.display().to_string();
-    print_as(args.output.output, &report(&loaded), |_| text(&config, &loaded.diagnostics, loaded.snapshot.as_ref()))?;
+    let now = Timestamp::now();
+    print_as(args.output.output, &report(&loaded, now), |_| {
+        text(&config, &loaded.diagnostics, loaded.snapshot.as_ref(), now)
+    })?;
     Ok(if loaded.snapshot.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn report(loaded: &Loaded) -> Value {
+fn report(loaded: &Loaded, now: Timestamp) -> Value {
     json!({
         "ok": loaded.snapshot.is_some(),
         "errors": count(&loaded.diagnostics, Severity::Error),
@@ -25,10 +34,34 @@ fn report(loaded: &Loaded) -> Value {
         "diagnostics": loaded.diagnostics,
         "files": loaded.files.iter().map(|(path, _)| path.display().to_string()).collect::<Vec<_>>(),
         "hash": loaded.snapshot.as_ref().map(|snapshot| &snapshot.hash),
+        "maintenance": loaded.snapshot.as_ref().map(|snapshot| windows(snapshot, now)),
     })
 }
 
-fn text(config: &str, found: &[Diagnostic], snapshot: Option<&Snapshot>) -> String {
+/// A maintenance window of a provider.
+#[derive(Debug, Serialize)]
+struct ProviderWindow {
+    provider: String,
+    #[serde(flatten)]
+    view: WindowView,
+}
+
+/// The windows of each provider that are open or come next, in its order.
+fn windows(snapshot: &Snapshot, now: Timestamp) -> Vec<ProviderWindow> {
+    let providers = snapshot.payments.iter().flat_map(|payments| &payments.providers);
+    let all =
+        providers.flat_map(|provider| provider.maintenance.iter().map(move |maintenance| (provider, maintenance)));
+    all.flat_map(|(provider, maintenance)| {
+        let next = maintenance.open_at(now).into_iter().chain(maintenance.after(now, WINDOWS));
+        next.take(WINDOWS).map(|window| ProviderWindow {
+            provider: provider.name.to_string(),
+            view: WindowView::new(maintenance, window),
+        })
+    })
+    .collect()
+}
+
+fn text(config: &str, found: &[Diagnostic], snapshot: Option<&Snapshot>, now: Timestamp) -> String {
     let mut text = diagnostics(found);
     let (errors, warnings) = (count(found, Severity::Error), count(found, Severity::Warning));
     let warned = if warnings == 0 { String::new() } else { format!(", {}", counted(warnings, "warning")) };
@@ -38,6 +71,10 @@ fn text(config: &str, found: &[Diagnostic], snapshot: Option<&Snapshot>) -> Stri
             let parts =
                 [counted(routes, "route"), counted(backends, "backend"), counted(snapshot.flags.flags.len(), "flag")];
             let _ = writeln!(text, "{config} is good: {}{warned}", parts.join(", "));
+            for window in windows(snapshot, now) {
+                let WindowView { from, until, zone } = window.view;
+                let _ = writeln!(text, "maintenance of {}: {from} to {until} ({zone})", window.provider);
+            }
         }
         None => {
             let _ = writeln!(text, "{config} is refused: {}{warned}", counted(errors, "error"));
@@ -83,7 +120,7 @@ mod tests {
         };
         let found = [found(Severity::Error, 7), found(Severity::Warning, 9)];
         assert_eq!(
-            text("gateway.yaml", &found, None),
+            text("gateway.yaml", &found, None, Timestamp(0)),
             "error: gateway.yaml:7:3: routes[0].flag: there is no flag \"x\"\n\
              warning: gateway.yaml:9:3: routes[0].flag: there is no flag \"x\"\n\
              gateway.yaml is refused: 1 error, 1 warning\n"

@@ -52,7 +52,7 @@ async fn revive(key: &str, reason: &str, raising: RaisingArgs, gateway: &Gateway
     change(key, changes, reason, raising, gateway).await
 }
 
-async fn change(
+pub(super) async fn change(
     key: &str,
     changes: Map<String, Value>,
     reason: &str,

@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
-
 use crate::app::cli::{SchemaArgs, SchemaOf};
 use crate::app::output::print;
 use crate::config;
@@ -12,7 +10,7 @@ pub(crate) fn run(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
     let schema = match args.of {
         SchemaOf::Config => config::schema::config(),
         SchemaOf::Flags => config::schema::flags(),
-        SchemaOf::Provider => bail!("adapters of payment providers are not in this version, so there is no schema yet"),
+        SchemaOf::Provider => config::schema::provider(),
     };
     print(&format!("{schema:#}\n"))?;
     Ok(ExitCode::SUCCESS)

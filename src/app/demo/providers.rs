@@ -1,26 +1,25 @@
-//! Pretended payment providers: they speak the canonical protocol, keep their own books and can be broken on purpose.
+//! The demo's payment providers: simulated ones ([`crate::simulator`]) behind sockets, broken and mended by people.
 //!
-//! The books are the judge: what they say was charged was charged, whatever the gateway believes. Kept in memory, so a
-//! new demo begins with empty books. `docs/payments-canonical.md` specifies the protocol.
+//! Everything that they say and book is the simulator's; here are only the waiting, the hanging up, and the few outages
+//! that a visitor can switch on. Kept in memory, so a new demo begins with empty books.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
-use serde::{Deserialize, Serialize};
+use http::{Request, StatusCode};
+use http_body_util::Full;
 use serde_json::{Value, json};
 
 use super::server::{self, Answer, HangUp, Service};
+use crate::clock::Timestamp;
+use crate::simulator::{self, Charge, ChargeState, Dialect, Effect, Fault, Faults, Manners, Reply};
 
-/// A token that the pretended card's issuer always declines.
-pub(super) const DECLINED_TOKEN: &str = "tok_declined";
+pub(super) use crate::simulator::DECLINED_TOKEN;
 
 /// How long a slow provider takes: longer than the gateway waits, by the sample configuration.
 const SLOW: Duration = Duration::from_secs(8);
-/// How long a healthy one takes.
-const USUAL: Duration = Duration::from_millis(40);
 /// Charges that a look at the books shows; the sums count all.
 const SHOWN: usize = 20;
 
@@ -62,54 +61,35 @@ impl Outage {
     pub(super) fn describe(self) -> (&'static str, &'static str) {
         Self::ALL.iter().find(|(mode, _, _)| *mode == self).map_or(("off", "works"), |(_, name, does)| (name, does))
     }
-}
 
-/// What a charge asks for, as the canonical protocol writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-struct Wanted {
-    order_reference: String,
-    amount: u64,
-    currency: String,
-    #[serde(default)]
-    token: String,
-    #[serde(default)]
-    metadata: serde_json::Map<String, Value>,
-}
-
-/// One line of the books.
-#[derive(Debug, Clone, Serialize)]
-struct Charge {
-    id: String,
-    status: &'static str,
-    order_reference: String,
-    amount: u64,
-    currency: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    decline_code: Option<&'static str>,
-    /// The shop's own order, if its metadata names one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    order: Option<String>,
-}
-
-#[derive(Debug, Default)]
-struct Books {
-    charges: Vec<Charge>,
-    /// By idempotency key: what was asked, and which line answered it.
-    by_key: HashMap<String, (Wanted, usize)>,
-    outage: Outage,
+    fn faults(self) -> Faults {
+        let fault = match self {
+            Self::Off => return Faults::default(),
+            // The listener is closed; a request that slips through before meets a closed connection.
+            Self::Down => Fault::Refused,
+            Self::Full => Fault::Full,
+            Self::Errors => Fault::ErrorBefore(500),
+            Self::Slow => Fault::Slow(SLOW),
+            Self::Lost => Fault::AnswerLost,
+        };
+        let (from, until) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
+        Faults { outages: vec![simulator::Outage { from, until, fault }], ..Faults::default() }
+    }
 }
 
 /// A pretended provider.
 #[derive(Debug)]
 pub(super) struct Provider {
     name: &'static str,
-    books: Mutex<Books>,
+    simulated: Arc<Mutex<simulator::Provider>>,
+    outage: Mutex<Outage>,
 }
 
 impl Provider {
     /// A healthy provider with empty books.
     pub(super) fn new(name: &'static str) -> Self {
-        Self { name, books: Mutex::default() }
+        let simulated = simulator::Provider::new(name, Dialect::Canonical, Manners::default());
+        Self { name, simulated: Arc::new(Mutex::new(simulated)), outage: Mutex::default() }
     }
 
     /// Its name.
@@ -119,133 +99,101 @@ impl Provider {
 
     /// How it is broken at the moment.
     pub(super) fn outage(&self) -> Outage {
-        self.books().outage
+        *self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Breaks or mends it. [`Outage::Down`] is the listener's part: see the desk.
     pub(super) fn set_outage(&self, outage: Outage) {
-        self.books().outage = outage;
+        *self.outage.lock().unwrap_or_else(PoisonError::into_inner) = outage;
+        self.simulated().faults = outage.faults();
     }
 
     /// The books as people read them: sums, and the newest charges first.
     pub(super) fn statement(&self) -> Value {
-        let books = self.books();
-        let charged: Vec<&Charge> = books.charges.iter().filter(|charge| charge.status == "succeeded").collect();
-        let mut sums = serde_json::Map::new();
-        for charge in &charged {
-            let sum = sums.get(&charge.currency).and_then(Value::as_u64).unwrap_or(0);
-            sums.insert(charge.currency.clone(), sum.saturating_add(charge.amount).into());
+        let simulated = self.simulated();
+        let books = simulated.books();
+        let count = |effect: Effect| books.entries().iter().filter(|entry| entry.effect == effect).count();
+        let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+        for charge in books.charges().iter().filter(|charge| charge.state == ChargeState::Captured) {
+            let sum = sums.entry(&charge.currency).or_default();
+            *sum = sum.saturating_add(charge.amount - charge.refunded());
         }
-        let newest: Vec<&Charge> = books.charges.iter().rev().take(SHOWN).collect();
+        let newest: Vec<Value> = books.charges().iter().rev().take(SHOWN).map(line).collect();
         json!({
             "provider": self.name,
-            "charged": charged.len(),
-            "declined": books.charges.len() - charged.len(),
+            "charged": count(Effect::Captured),
+            "declined": count(Effect::Declined),
+            "voided": count(Effect::Voided) + count(Effect::Reversed),
+            "refunds": count(Effect::Refunded),
             "sums": sums,
             "newest": newest,
         })
     }
 
-    /// Orders that were really charged, one entry a charge.
+    /// Orders whose money is really here, one entry a charge.
     pub(super) fn charged_orders(&self) -> Vec<String> {
-        let books = self.books();
-        let charged = books.charges.iter().filter(|charge| charge.status == "succeeded");
+        let simulated = self.simulated();
+        let charged = simulated.books().charges().iter().filter(|charge| charge.is_unreversed());
         charged.filter_map(|charge| charge.order.clone()).collect()
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Charges once per key: a repetition gets the first answer again.
-    fn charge(&self, key: &str, wanted: Wanted) -> Answer {
-        let mut books = self.books();
-        if let Some((first, line)) = books.by_key.get(key) {
-            return if *first == wanted {
-                charge_answer(StatusCode::OK, &books.charges[*line])
-            } else {
-                refusal(StatusCode::UNPROCESSABLE_ENTITY, "key_reused", "this key was used for another charge")
-            };
-        }
-        if books.charges.iter().any(|charge| charge.order_reference == wanted.order_reference) {
-            return refusal(StatusCode::CONFLICT, "reference_reused", "this order reference was used before");
-        }
-        let declined = wanted.token == DECLINED_TOKEN;
-        let line = books.charges.len();
-        let charge = Charge {
-            id: format!("{}_{}", self.name, line + 1),
-            status: if declined { "declined" } else { "succeeded" },
-            order_reference: wanted.order_reference.clone(),
-            amount: wanted.amount,
-            currency: wanted.currency.clone(),
-            decline_code: declined.then_some("do_not_honor"),
-            order: wanted.metadata.get("order").and_then(Value::as_str).map(str::to_owned),
-        };
-        let answer = charge_answer(StatusCode::CREATED, &charge);
-        books.charges.push(charge);
-        books.by_key.insert(key.into(), (wanted, line));
-        answer
-    }
-
-    fn respond(&self, request: &Request<Bytes>) -> Answer {
-        match (request.method(), request.uri().path()) {
-            (&Method::POST, "/charges") => {
-                let key = request.headers().get("idempotency-key").and_then(|key| key.to_str().ok());
-                let Some(key) = key.filter(|key| !key.is_empty()) else {
-                    return refusal(StatusCode::BAD_REQUEST, "invalid_request", "Idempotency-Key is missing");
-                };
-                match serde_json::from_slice::<Wanted>(request.body()) {
-                    Ok(wanted) if wanted.amount > 0 => self.charge(key, wanted),
-                    Ok(_) => refusal(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", "amount must be above 0"),
-                    Err(error) => refusal(StatusCode::BAD_REQUEST, "invalid_request", &error.to_string()),
-                }
-            }
-            (&Method::GET, "/books") => server::json(StatusCode::OK, &self.statement()),
-            _ => refusal(StatusCode::NOT_FOUND, "not_found", "there is POST /charges and GET /books"),
-        }
+    fn simulated(&self) -> MutexGuard<'_, simulator::Provider> {
+        self.simulated.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Service for Provider {
     async fn answer(&self, request: Request<Bytes>) -> Result<Answer, HangUp> {
         if request.uri().path() == "/books" {
-            return Ok(self.respond(&request));
+            return Ok(server::json(StatusCode::OK, &self.statement()));
         }
-        match self.outage() {
-            Outage::Off => {
-                tokio::time::sleep(USUAL).await;
-                Ok(self.respond(&request))
-            }
-            // The listener goes away; a request that slips through before meets a closed connection, uncharged.
-            Outage::Down => Err(HangUp),
-            Outage::Full => Ok(refusal(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "come back later")),
-            Outage::Errors => Ok(refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something broke")),
-            Outage::Slow => {
-                let answer = self.respond(&request);
-                tokio::time::sleep(SLOW).await;
-                Ok(answer)
-            }
-            Outage::Lost => {
-                let _nobody_hears_it = self.respond(&request);
-                Err(HangUp)
-            }
-        }
+        let plan = self.simulated().receive(&request, Timestamp::now(), &mut fastrand::Rng::new());
+        let begun = tokio::time::Instant::now();
+        // A task of its own: what was begun takes effect, though the caller may have gone.
+        let simulated = Arc::clone(&self.simulated);
+        let effect = plan.effect.map(|effect| {
+            let request = request.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep_until(begun + effect).await;
+                let mut simulated = simulated.lock().unwrap_or_else(PoisonError::into_inner);
+                simulated.take_effect(&request, Timestamp::now())
+            })
+        });
+        tokio::time::sleep_until(begun + plan.after).await;
+        // Whoever hears of the end of a call finds in the books what was done before it.
+        let done = match effect {
+            Some(task) if plan.effect.is_some_and(|at| at <= plan.after) => Some(task.await.map_err(|_| HangUp)?),
+            _ => None,
+        };
+        let told = match (&plan.reply, done) {
+            (Reply::Proper, Some(answer)) => answer,
+            (Reply::Error(status), _) => simulator::unexplained(*status),
+            // The switches of the demo's desk lead to no other.
+            _ => return Err(HangUp),
+        };
+        Ok(told.map(Full::new))
     }
 }
 
-fn charge_answer(status: StatusCode, charge: &Charge) -> Answer {
-    let mut document = json!({
-        "id": charge.id, "status": charge.status, "order_reference": charge.order_reference,
-        "amount": charge.amount, "currency": charge.currency,
+/// One charge, for people.
+fn line(charge: &Charge) -> Value {
+    let status = match charge.state {
+        ChargeState::Prepared => "prepared",
+        ChargeState::Captured => "succeeded",
+        ChargeState::Declined => "declined",
+        ChargeState::Voided => "voided",
+    };
+    let mut line = json!({
+        "id": charge.id, "status": status, "order_reference": charge.reference, "amount": charge.amount,
+        "currency": charge.currency,
     });
-    if let Some(code) = charge.decline_code {
-        document["decline_code"] = code.into();
+    if charge.refunded() > 0 {
+        line["refunded"] = charge.refunded().into();
     }
-    server::json(if charge.status == "declined" { StatusCode::PAYMENT_REQUIRED } else { status }, &document)
-}
-
-fn refusal(status: StatusCode, code: &str, message: &str) -> Answer {
-    server::json(status, &json!({"error": {"code": code, "message": message}}))
+    if let Some(order) = &charge.order {
+        line["order"] = order.as_str().into();
+    }
+    line
 }
 
 #[cfg(test)]
@@ -256,67 +204,30 @@ mod tests {
 
     const BODY: &str = r#"{"order_reference":"ref-001","amount":1000,"currency":"KRW","method":"card","token":"tok_demo","capture":true,"metadata":{"order":"o-1"}}"#;
 
-    async fn charge(provider: &Provider, key: &str, body: &str) -> Result<(u16, Value), HangUp> {
+    async fn charge(provider: &Provider, key: &str, body: &str) -> Result<(u16, Bytes), HangUp> {
         let request = Request::post("/charges").header("idempotency-key", key);
         let answer = provider.answer(request.body(Bytes::copy_from_slice(body.as_bytes())).expect("a request")).await?;
         let (head, body) = answer.into_parts();
-        let body = body.collect().await.expect("a whole body").to_bytes();
-        Ok((head.status.as_u16(), serde_json::from_slice(&body).expect("JSON")))
+        Ok((head.status.as_u16(), body.collect().await.expect("a whole body").to_bytes()))
     }
 
-    #[tokio::test]
-    async fn a_charge_is_echoed_and_booked() {
+    #[tokio::test(start_paused = true)]
+    async fn a_charge_is_booked_with_its_order() {
         let provider = Provider::new("alpha");
-        let (status, answer) = charge(&provider, "k1", BODY).await.expect("an answer");
-        assert_eq!((status, &answer["status"], &answer["amount"]), (201, &json!("succeeded"), &json!(1000)));
-        assert_eq!(answer["order_reference"], "ref-001");
+        assert_eq!(charge(&provider, "k1", BODY).await.expect("an answer").0, 201);
         let statement = provider.statement();
         assert_eq!((&statement["charged"], &statement["sums"]["KRW"]), (&json!(1), &json!(1000)));
+        assert_eq!(statement["newest"][0]["order"], "o-1");
         assert_eq!(provider.charged_orders(), ["o-1"]);
     }
 
-    #[tokio::test]
-    async fn a_repetition_is_answered_again_and_charged_once() {
-        let provider = Provider::new("alpha");
-        let (_, first) = charge(&provider, "k1", BODY).await.expect("an answer");
-        assert_eq!(charge(&provider, "k1", BODY).await.expect("an answer"), (200, first));
-        assert_eq!(charge(&provider, "k1", &BODY.replace("1000", "2000")).await.expect("an answer").0, 422);
-        assert_eq!(charge(&provider, "k2", BODY).await.expect("an answer").0, 409);
-        assert_eq!(provider.statement()["charged"], 1);
-    }
-
-    #[tokio::test]
-    async fn a_declined_card_is_booked_as_declined() {
-        let provider = Provider::new("alpha");
-        let (status, answer) =
-            charge(&provider, "k1", &BODY.replace("tok_demo", DECLINED_TOKEN)).await.expect("an answer");
-        assert_eq!((status, &answer["decline_code"]), (402, &json!("do_not_honor")));
-        assert_eq!((&provider.statement()["charged"], &provider.statement()["declined"]), (&json!(0), &json!(1)));
-    }
-
-    #[tokio::test]
-    async fn what_makes_no_sense_is_refused_and_not_booked() {
-        let provider = Provider::new("alpha");
-        for (key, body) in [
-            ("", BODY),
-            ("k", "{}"),
-            ("k", "not JSON"),
-            ("k", &*BODY.replace("1000", "0")),
-            ("k", &*BODY.replace("1000", "-1")),
-        ] {
-            let (status, answer) = charge(&provider, key, body).await.expect("an answer");
-            assert!(matches!(status, 400 | 422), "{body}: {status}");
-            assert_eq!(answer["error"]["code"], "invalid_request");
-        }
-        assert_eq!(provider.statement()["newest"], json!([]));
-    }
-
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn each_outage_does_to_the_books_what_it_says() {
         for (outage, status, charged) in [
             (Outage::Down, None, 0),
             (Outage::Full, Some(429), 0),
             (Outage::Errors, Some(500), 0),
+            (Outage::Slow, Some(201), 1),
             (Outage::Lost, None, 1),
         ] {
             let provider = Provider::new("alpha");
@@ -327,11 +238,11 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_slow_provider_has_charged_before_it_answers() {
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_provider_has_charged_long_before_it_answers() {
         let provider = Provider::new("alpha");
         provider.set_outage(Outage::Slow);
-        let gave_up = tokio::time::timeout(Duration::from_millis(10), charge(&provider, "k1", BODY)).await;
+        let gave_up = tokio::time::timeout(Duration::from_secs(5), charge(&provider, "k1", BODY)).await;
         assert!(gave_up.is_err());
         assert_eq!(provider.statement()["charged"], 1);
     }

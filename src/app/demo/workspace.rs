@@ -17,6 +17,7 @@ const FILES: &[(&str, &str)] = &[
     ("config/dev/signing-key.pem", SIGNING_KEY),
     ("flags/items.yaml", include_str!("../../../flags/items.yaml")),
     ("flags/members.yaml", include_str!("../../../flags/members.yaml")),
+    ("flags/payments.yaml", include_str!("../../../flags/payments.yaml")),
     ("flags/shop.yaml", include_str!("../../../flags/shop.yaml")),
 ];
 

@@ -3,6 +3,7 @@
 mod crossing;
 mod files;
 mod flags;
+mod payments;
 mod sections;
 
 use std::path::Path;

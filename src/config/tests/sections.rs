@@ -294,21 +294,25 @@ fn backends_are_checked() {
 }
 
 #[test]
-fn what_does_not_exist_yet_is_refused_by_name() {
-    let text = "payments:
-  path: /pay
-  auth: none
-  ledger: {embedded: p.db, postgres: \"postgres://x\"}
-  providers:
-    - {name: alpha, adapter: providers/a.yaml, base_url: \"http://a:1\", weight: 1, on_unknown: resolve}
-";
+fn a_ledger_is_in_a_file_or_in_a_database_whose_password_is_never_shown() {
+    let with = |ledger: &str| {
+        let providers = "[{name: alpha, adapter: canonical, base_url: \"http://a:1\", weight: 1}]";
+        format!("payments:\n  path: /pay\n  auth: none\n  ledger: {ledger}\n  providers: {providers}\n")
+    };
+    let setup = Setup::new(&with("{postgres: \"postgres://u:secret@db/shop?sslmode=verify-full\"}"));
+    let ledger = setup.snapshot().startup.ledger.as_ref().map(ToString::to_string);
+    assert_eq!(ledger.as_deref(), Some("PostgreSQL at db, database shop"));
+    errors(&with("{}"), &[("4:11 payments.ledger", "write exactly one of \"embedded\" and \"postgres\"")]);
     errors(
-        text,
-        &[
-            ("4:28 payments.ledger.postgres", "\"postgres\" is not in this version; use `embedded`"),
-            ("6:30 payments.providers[0].adapter", "\"providers/a.yaml\" is not in this version"),
-            ("6:95 payments.providers[0].on_unknown", "\"resolve\" is not in this version; write one of hold"),
-        ],
+        &with("{embedded: p.db, postgres: \"postgres://u@db/shop\"}"),
+        &[("4:11 payments.ledger", "write exactly one of \"embedded\" and \"postgres\"")],
+    );
+    errors(
+        &with("{postgres: \"postgres://u:secret@db/shop?sslmode=prefer\"}"),
+        &[(
+            "4:22 payments.ledger.postgres",
+            "the URL says \"sslmode=prefer\", which is not supported; write verify-full",
+        )],
     );
 }
 
@@ -333,8 +337,8 @@ fn payments_become_settings_and_two_routes() {
     assert_eq!(payments.providers[0].timeouts.connect, Duration::from_secs(2));
     assert_eq!(payments.providers[0].timeouts.response, Duration::from_secs(5));
     assert_eq!((payments.providers[0].currencies.len(), payments.providers[1].weight), (1, 30));
-    let ledger = setup.path().join("config/p.db").display().to_string();
-    assert_eq!(snapshot.startup.ledger, Some(ledger));
+    let ledger = setup.path().join("config/p.db");
+    assert_eq!(snapshot.startup.ledger, Some(crate::payments::LedgerPlace::Embedded(ledger)));
     for path in ["/pay", "/pay/1", "/pay/1/refund"] {
         let crate::routing::Lookup::Found { route, .. } = snapshot.table.lookup("", path, "POST") else {
             panic!("{path}")

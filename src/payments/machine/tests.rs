@@ -1,10 +1,70 @@
-use proptest::prelude::*;
+mod judge;
+
+use std::time::Duration;
 
 use super::*;
-use crate::payments::verdict::{Doubt, Proof};
+use crate::payments::id::PaymentId;
+use crate::payments::money::{Currency, Money};
+use crate::payments::record::PaymentState;
+use crate::payments::settings::OnUnknown;
+use crate::payments::terms::Terms;
+use crate::payments::verdict::Doubt;
+use crate::types::ProviderName;
+
+const START: Timestamp = Timestamp(1_795_291_200_000);
+
+fn terms(name: &str) -> Terms {
+    Terms {
+        name: name.into(),
+        is_known: true,
+        looks: true,
+        on_unknown: OnUnknown::Resolve,
+        void: Some(Operation::Void),
+        cancel: Some(Operation::Cancel),
+        leaves_prepared: true,
+        prepare_is_harmless: false,
+        confirms_itself: false,
+        quiesce: Duration::from_secs(5),
+        resolve_for: Duration::from_secs(3_600),
+        prepared_for: Duration::from_secs(1_800),
+    }
+}
+
+fn payment(capture: bool) -> StoredPayment {
+    StoredPayment {
+        id: PaymentId::new(START, [7; 10]),
+        client: [0; 32],
+        order_id: "o".into(),
+        money: Money { amount: 100, currency: Currency::parse("EUR").expect("listed") },
+        method: "card".into(),
+        capture,
+        given_up: false,
+        state: PaymentState::NotProcessed,
+        lease: None,
+        due: None,
+        looks: 0,
+        created: START,
+        updated: START,
+        attempts: Vec::new(),
+        refunds: Vec::new(),
+    }
+}
+
+fn intent(number: u32, operation: Operation, provider: &str) -> Intent {
+    Intent {
+        attempt: number,
+        operation,
+        provider: ProviderName::from(provider),
+        amount: 100,
+        currency: "EUR".into(),
+        provider_key: "k".into(),
+        order_reference: format!("ref-{number}"),
+        lookup: format!("ref-{number}"),
+    }
+}
 
 fn succeeded() -> Verdict {
-    Verdict::Succeeded { provider_ref: "ch_1".into() }
+    Verdict::Succeeded { provider_ref: "ch_1".into(), refunded: None }
 }
 
 fn declined(soft: bool) -> Verdict {
@@ -12,170 +72,114 @@ fn declined(soft: bool) -> Verdict {
 }
 
 fn not_processed() -> Verdict {
-    Verdict::NotProcessed { proof: Proof::Connect }
+    Verdict::NotProcessed { proof: Proof::Stated }
 }
 
 fn unknown() -> Verdict {
     Verdict::Unknown { doubt: Doubt::Timeout }
 }
 
-/// Runs a payment with a ledger that works; each call comes to the next verdict.
-fn run(attempts: Vec<AttemptState>, tries: u32, verdicts: &[Verdict]) -> (u32, Answer) {
-    let (mut run, mut effect) = Run::begin(attempts, tries);
-    let mut verdicts = verdicts.iter();
-    let mut calls = 0;
+fn directory() -> Directory {
+    [terms("alpha"), terms("beta")].into_iter().collect()
+}
+
+/// Runs a payment with a ledger that works and providers that take turns; each call comes to the next verdict.
+fn run(payment: StoredPayment, goal: Goal, tries: u32, verdicts: &[Verdict]) -> (Run, usize) {
+    let mut run = Run::new(payment, goal, directory(), tries, 0);
+    let (mut now, mut calls) = (START, 0);
+    let mut effect = run.begin(now);
     loop {
         let event = match effect {
-            Effect::Choose => Event::Chosen,
+            Effect::Plan(Plan::Attempt(number)) => {
+                let operation = if run.payment().capture { Operation::Charge } else { Operation::Prepare };
+                Event::Planned(intent(number, operation, if number % 2 == 1 { "alpha" } else { "beta" }))
+            }
+            Effect::Plan(Plan::Confirm(number)) => Event::Planned(intent(number, Operation::Confirm, "alpha")),
             Effect::Save { .. } => Event::Saved,
             Effect::Call(_) => {
                 calls += 1;
-                Event::Ended(verdicts.next().cloned().expect("one more verdict"))
+                Event::Ended(verdicts.get(calls - 1).cloned().expect("one more verdict"))
             }
-            Effect::Answer(answer) => return (calls, answer),
+            Effect::Wait(moment) => {
+                now = moment;
+                Event::Woke
+            }
+            Effect::Answer(answer) => {
+                assert_eq!(answer, Answer::Stands);
+                return (run, calls);
+            }
         };
-        effect = run.step(event).expect("an effect");
+        effect = run.step(event, now).expect("an effect");
     }
+}
+
+fn pay(tries: u32, verdicts: &[Verdict]) -> (usize, PaymentState) {
+    let (run, calls) = run(payment(true), Goal::Pay, tries, verdicts);
+    assert_eq!(run.payment(), run.durable());
+    (calls, run.durable().state)
 }
 
 #[test]
 fn a_charge_that_settles_is_not_repeated() {
-    assert_eq!(run(vec![], 2, &[succeeded()]), (1, Answer::Settled(PaymentState::Succeeded)));
-    assert_eq!(run(vec![], 2, &[declined(false)]), (1, Answer::Settled(PaymentState::Declined)));
-}
-
-#[test]
-fn an_unknown_outcome_is_never_tried_elsewhere() {
-    assert_eq!(run(vec![], 5, &[unknown()]), (1, Answer::Settled(PaymentState::Pending)));
+    assert_eq!(pay(2, &[succeeded()]), (1, PaymentState::Succeeded));
+    assert_eq!(pay(2, &[declined(false)]), (1, PaymentState::Declined));
 }
 
 #[test]
 fn what_was_not_processed_is_tried_elsewhere_up_to_the_limit() {
-    assert_eq!(run(vec![], 2, &[not_processed(), succeeded()]), (2, Answer::Settled(PaymentState::Succeeded)));
-    let (calls, answer) = run(vec![], 2, &[not_processed(), not_processed()]);
-    assert_eq!((calls, answer), (2, Answer::Settled(PaymentState::NotProcessed)));
+    assert_eq!(pay(2, &[not_processed(), succeeded()]), (2, PaymentState::Succeeded));
+    assert_eq!(pay(2, &[not_processed(), not_processed()]), (2, PaymentState::NotProcessed));
+    assert_eq!(pay(2, &[declined(true), succeeded()]), (2, PaymentState::Succeeded));
+    assert_eq!(pay(1, &[declined(true)]), (1, PaymentState::Declined));
 }
 
 #[test]
-fn a_listed_soft_decline_may_be_tried_elsewhere() {
-    assert_eq!(run(vec![], 2, &[declined(true), succeeded()]), (2, Answer::Settled(PaymentState::Succeeded)));
-    assert_eq!(run(vec![], 1, &[declined(true)]), (1, Answer::Settled(PaymentState::Declined)));
-}
-
-#[test]
-fn a_later_run_goes_on_only_where_all_is_released() {
-    let (calls, answer) = run(vec![AttemptState::NotProcessed], 2, &[succeeded()]);
-    assert_eq!((calls, answer), (1, Answer::Settled(PaymentState::Succeeded)));
-    for (earlier, state) in [
-        (AttemptState::Intent, PaymentState::Pending),
-        (AttemptState::Unknown, PaymentState::Pending),
-        (AttemptState::Manual, PaymentState::Pending),
-        (AttemptState::Succeeded, PaymentState::Succeeded),
-        (AttemptState::Declined, PaymentState::Declined),
-    ] {
-        assert_eq!(run(vec![earlier], 2, &[]), (0, Answer::Settled(state)), "{earlier:?}");
-    }
-}
-
-#[test]
-fn an_intent_is_saved_together_with_the_outcome_before_it() {
-    let (mut run, _) = Run::begin(vec![], 2);
-    run.step(Event::Chosen);
-    assert_eq!(run.step(Event::Saved), Some(Effect::Call(1)));
-    assert_eq!(run.step(Event::Ended(not_processed())), Some(Effect::Choose));
-    let Some(Effect::Save { outcomes, intent, state }) = run.step(Event::Chosen) else { panic!("a save") };
-    assert_eq!((outcomes.len(), intent, state), (1, Some(2), PaymentState::Pending));
+fn an_unknown_outcome_is_looked_into_and_tried_elsewhere_only_once_it_is_released() {
+    assert_eq!(pay(2, &[unknown(), succeeded()]), (2, PaymentState::Succeeded));
+    assert_eq!(pay(2, &[unknown(), unknown()]), (2, PaymentState::Pending));
+    let missing = Verdict::NotFound;
+    let released = [unknown(), missing.clone(), missing.clone(), Verdict::Voided, missing, succeeded()];
+    assert_eq!(pay(2, &released), (6, PaymentState::Succeeded));
+    assert_eq!(pay(2, &[unknown(), Verdict::Voided, succeeded()]), (3, PaymentState::Succeeded));
 }
 
 #[test]
 fn nothing_is_called_when_the_intent_cannot_be_saved() {
-    let (mut run, _) = Run::begin(vec![], 2);
-    run.step(Event::Chosen);
-    assert_eq!(run.step(Event::NotSaved), Some(Effect::Answer(Answer::NothingAttempted)));
-    assert_eq!(run.step(Event::Saved), None);
+    let mut run = Run::new(payment(true), Goal::Pay, directory(), 2, 0);
+    assert_eq!(run.begin(START), Effect::Plan(Plan::Attempt(1)));
+    let planned = run.step(Event::Planned(intent(1, Operation::Charge, "alpha")), START);
+    assert!(matches!(planned, Some(Effect::Save { goes_on: true, .. })));
+    assert_eq!(run.step(Event::NotSaved, START), Some(Effect::Answer(Answer::NothingAttempted)));
+    assert_eq!(run.step(Event::Saved, START), None);
 }
 
 #[test]
-fn an_outcome_that_cannot_be_saved_is_handed_on() {
-    let (mut run, _) = Run::begin(vec![], 2);
-    run.step(Event::Chosen);
-    run.step(Event::Saved);
-    run.step(Event::Ended(succeeded()));
-    let Some(Effect::Answer(Answer::Unsaved(records))) = run.step(Event::NotSaved) else { panic!("unsaved") };
-    assert_eq!(records, [Record::Outcome { attempt: 1, operation: Operation::Charge, verdict: succeeded() }]);
+fn what_was_heard_and_cannot_be_saved_is_handed_on_without_what_was_to_follow() {
+    let mut run = Run::new(payment(true), Goal::Pay, directory(), 2, 0);
+    run.begin(START);
+    run.step(Event::Planned(intent(1, Operation::Charge, "alpha")), START);
+    assert_eq!(run.step(Event::Saved, START), Some(Effect::Call(Ask::Attempt(1, Operation::Charge))));
+    assert_eq!(run.step(Event::Ended(not_processed()), START), Some(Effect::Plan(Plan::Attempt(2))));
+    run.step(Event::Planned(intent(2, Operation::Charge, "beta")), START);
+    let Some(Effect::Answer(Answer::Unsaved(records))) = run.step(Event::NotSaved, START) else { panic!("unsaved") };
+    let outcome = Record::Outcome { attempt: 1, operation: Operation::Charge, verdict: not_processed() };
+    assert_eq!(records, [outcome]);
+    assert_eq!(run.durable().state, PaymentState::Pending, "only what is durable is told");
 }
 
 #[test]
-fn no_provider_means_no_attempt() {
-    let (mut run, effect) = Run::begin(vec![], 2);
-    assert_eq!(effect, Effect::Choose);
-    let answer = Effect::Answer(Answer::Settled(PaymentState::NotProcessed));
-    assert_eq!(run.step(Event::NoneAvailable), Some(answer));
+fn a_payment_that_is_given_up_is_not_begun_again() {
+    let mut given_up = payment(true);
+    given_up.given_up = true;
+    let (run, calls) = run(given_up, Goal::Pay, 2, &[]);
+    assert_eq!((run.payment().attempts.len(), calls), (0, 0));
 }
 
-fn any_event() -> impl Strategy<Value = Event> {
-    prop_oneof![
-        3 => Just(Event::Chosen),
-        1 => Just(Event::NoneAvailable),
-        3 => Just(Event::Saved),
-        1 => Just(Event::NotSaved),
-        1 => Just(Event::Ended(succeeded())),
-        1 => any::<bool>().prop_map(|soft| Event::Ended(declined(soft))),
-        2 => Just(Event::Ended(not_processed())),
-        1 => Just(Event::Ended(unknown())),
-    ]
-}
-
-mod property {
-    use super::*;
-
-    proptest! {
-        #![proptest_config(crate::types::property::config(500))]
-
-        /// The judge keeps its own books, by the effects alone.
-        #[test]
-        fn for_any_order_of_events_the_release_rule_holds(
-            earlier in proptest::collection::vec(proptest::sample::select(AttemptState::ALL), 0..3),
-            tries in 0_u32..4,
-            events in proptest::collection::vec(any_event(), 0..40),
-        ) {
-            let blocked = earlier.iter().any(|state| !state.is_released());
-            let (mut run, mut effect) = {
-                let (run, effect) = Run::begin(earlier, tries);
-                (run, Some(effect))
-            };
-            let (mut calls, mut saved_intent, mut out, mut may_have_charged, mut answers) = (0, None, false, blocked, 0);
-            let mut saving = None;
-            for event in events.into_iter().map(Some).chain([None]) {
-                match effect.take() {
-                    Some(Effect::Save { intent, .. }) => saving = intent,
-                    Some(Effect::Call(attempt)) => {
-                        prop_assert!(!may_have_charged, "called although an earlier attempt is not released");
-                        prop_assert!(!out, "two calls at once");
-                        prop_assert_eq!(saved_intent, Some(attempt), "called before its intent was durable");
-                        calls += 1;
-                        out = true;
-                    }
-                    Some(Effect::Answer(_)) => {
-                        prop_assert!(!out, "answered with a call under way");
-                        answers += 1;
-                    }
-                    Some(Effect::Choose) | None => {}
-                }
-                let Some(event) = event else { break };
-                if event == Event::Saved && let Some(intent) = saving {
-                    saved_intent = Some(intent);
-                }
-                if out && let Event::Ended(verdict) = &event {
-                    out = false;
-                    may_have_charged |= !AttemptState::of(verdict).is_released();
-                }
-                if matches!(event, Event::Saved | Event::NotSaved) {
-                    saving = None;
-                }
-                effect = run.step(event);
-            }
-            prop_assert!(calls <= tries && answers <= 1);
-        }
-    }
+#[test]
+fn failing_over_on_unknown_is_what_the_switch_of_the_negative_control_does() {
+    let mut run = Run::new(payment(true), Goal::Pay, directory(), 2, 0).failing_over_on_unknown(true);
+    run.begin(START);
+    run.step(Event::Planned(intent(1, Operation::Charge, "alpha")), START);
+    run.step(Event::Saved, START);
+    assert_eq!(run.step(Event::Ended(unknown()), START), Some(Effect::Plan(Plan::Attempt(2))));
 }

@@ -6,9 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::payments::adapter::built_in;
-use crate::payments::settings::{OnUnknown, ProviderTimeouts};
-use crate::types::ProviderName;
+use crate::payments::settings::ProviderTimeouts;
 
 const OK: &str = "HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}";
 
@@ -29,16 +27,9 @@ const CLOSE: &str = "close";
 
 fn provider(port: u16) -> Provider {
     Provider {
-        name: ProviderName::from("alpha"),
-        adapter: built_in("canonical").expect("built in"),
         base_url: BaseUrl::parse(&format!("http://127.0.0.1:{port}/v1")).expect("valid"),
-        tls: None,
-        weight: 1,
         timeouts: ProviderTimeouts { connect: Duration::from_secs(2), response: Duration::from_millis(300) },
-        quiesce: Provider::QUIESCE,
-        on_unknown: OnUnknown::Hold,
-        currencies: vec![],
-        methods: vec![],
+        ..Provider::sample("alpha", 1)
     }
 }
 

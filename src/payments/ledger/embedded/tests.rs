@@ -3,13 +3,8 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::payments::ledger::StoredAttempt;
-use crate::payments::money::{Currency, Money};
-use crate::payments::record::{AttemptState, Intent, Operation, PaymentState, Record};
-use crate::payments::verdict::{Proof, Verdict};
-
-const NOW: Timestamp = Timestamp(1_795_291_200_000);
-const LATER: Timestamp = Timestamp(1_795_291_260_000);
+use crate::payments::ledger::conformance::{NOW, Two, at, conforms, lease, new_payment, outcome, save, succeeded};
+use crate::payments::record::{AttemptState, Operation, PaymentState, VoidReason};
 
 fn file(folder: &TempDir) -> PathBuf {
     folder.path().join("payments.db")
@@ -19,160 +14,158 @@ fn open(path: &Path) -> EmbeddedLedger {
     EmbeddedLedger::open(path, NOW).expect("opens")
 }
 
-fn intent(id: &PaymentId, attempt: u32) -> Intent {
-    Intent {
-        attempt,
-        operation: Operation::Charge,
-        provider: "alpha".into(),
-        amount: 100,
-        currency: "EUR".into(),
-        provider_key: "pk".into(),
-        order_reference: id.order_reference(attempt),
-        lookup: id.order_reference(attempt),
-    }
+async fn two() -> Option<(Two, TempDir)> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (one, other) = (open(&file(&folder)), open(&file(&folder)));
+    Some((Two { one: Arc::new(one), other: Arc::new(other) }, folder))
 }
 
-fn new_payment(number: u8) -> NewPayment {
-    let id = PaymentId::new(NOW, [number; 10]);
-    NewPayment {
-        client: [1; 32],
-        key: [number; 32],
-        fingerprint: [3; 32],
-        order_id: format!("o-{number}"),
-        money: Money { amount: 100, currency: Currency::parse("EUR").expect("listed") },
-        method: "card".into(),
-        intent: intent(&id, 1),
-        now: NOW,
-        lease_until: LATER,
-        id,
-    }
-}
-
-fn outcome(attempt: u32, verdict: Verdict) -> Record {
-    Record::Outcome { attempt, operation: Operation::Charge, verdict }
-}
-
-fn succeeded() -> Verdict {
-    Verdict::Succeeded { provider_ref: "ch_1".into() }
-}
-
-fn not_processed() -> Verdict {
-    Verdict::NotProcessed { proof: Proof::Connect }
-}
-
-fn save(id: &PaymentId, records: Vec<Record>) -> Save {
-    Save { id: id.clone(), records, now: NOW, lease_until: None }
-}
+conforms!(super::two);
 
 #[tokio::test]
 async fn what_was_saved_is_there_when_the_file_is_opened_again() {
     let folder = tempfile::tempdir().expect("a folder");
-    let new = new_payment(1);
     let secret = {
         let ledger = open(&file(&folder));
-        assert_eq!(ledger.accept(new.clone()).await, Ok(Accepted::New));
-        ledger.save(save(&new.id, vec![outcome(1, succeeded())])).await.expect("saved");
+        assert_eq!(ledger.accept(new_payment(1)).await, Ok(Accepted::New));
+        ledger.save(save(1, vec![outcome(1, succeeded(1))])).await.expect("saved");
         ledger.secret()
     };
     let ledger = open(&file(&folder));
     assert_eq!(ledger.secret(), secret, "keys stay what they were");
-    let stored = ledger.by_key(new.key).await.expect("readable").expect("stored");
-    assert_eq!((stored.state, stored.lease_until), (PaymentState::Succeeded, None));
+    let (stored, used_for) = ledger.by_key([1; 32]).await.expect("readable").expect("stored");
+    assert_eq!((stored.state, stored.lease), (PaymentState::Succeeded, None));
     assert_eq!(stored.attempts[0].provider_ref.as_deref(), Some("ch_1"));
+    assert_eq!(used_for, new_payment(1).key);
 }
 
 #[tokio::test]
-async fn a_key_names_one_payment() {
+async fn a_clock_that_went_back_does_not_take_the_ledger_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let ledger = open(&file(&folder));
-    let first = new_payment(1);
-    let second = NewPayment { key: first.key, ..new_payment(2) };
-    ledger.accept(first.clone()).await.expect("accepted");
-    let Ok(Accepted::Existing(existing)) = ledger.accept(second.clone()).await else { panic!("the first one") };
-    assert_eq!(existing.id, first.id);
-    assert_eq!(ledger.payment(second.id).await, Ok(None));
-}
-
-#[tokio::test]
-async fn many_writes_at_once_are_all_durable_and_a_bad_one_hurts_only_itself() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let ledger = Arc::new(open(&file(&folder)));
-    let mut writes = tokio::task::JoinSet::new();
-    for number in 0..100 {
-        let ledger = Arc::clone(&ledger);
-        writes.spawn(async move {
-            let new = new_payment(number);
-            ledger.accept(new.clone()).await.expect("accepted");
-            // The second attempt breaks the release rule for every other payment.
-            let verdict = if number % 2 == 0 { succeeded() } else { not_processed() };
-            let records = vec![outcome(1, verdict), Record::Intent(intent(&new.id, 2))];
-            (number, ledger.save(save(&new.id, records)).await)
-        });
-    }
-    for (number, saved) in writes.join_all().await {
-        assert_eq!(saved.is_ok(), number % 2 == 1, "{number}: {saved:?}");
-        let stored = ledger.payment(new_payment(number).id).await.expect("readable").expect("stored");
-        let states: Vec<_> = stored.attempts.iter().map(|attempt| attempt.state).collect();
-        let expected: &[_] =
-            if number % 2 == 0 { &[AttemptState::Intent] } else { &[AttemptState::NotProcessed, AttemptState::Intent] };
-        assert_eq!(states, expected, "all of a write or nothing of it");
-    }
+    ledger.accept(NewPayment { now: at(60), ..new_payment(1) }).await.expect("accepted");
+    drop(ledger);
+    assert_eq!(open(&file(&folder)).opened_at(), at(60));
+    assert_eq!(EmbeddedLedger::open(&file(&folder), at(90)).expect("opens").opened_at(), at(90));
 }
 
 #[tokio::test]
 async fn the_database_itself_refuses_a_second_live_attempt() {
     let folder = tempfile::tempdir().expect("a folder");
-    let ledger = open(&file(&folder));
-    let new = new_payment(1);
-    ledger.accept(new.clone()).await.expect("accepted");
-    for verdict in ["intent", "succeeded", "declined", "unknown", "resolving", "manual"] {
-        let other = Connection::open(file(&folder)).expect("opens");
-        other.execute("UPDATE attempts SET state = ?1", [verdict]).expect("updated");
-        let refused = ledger.save(save(&new.id, vec![Record::Intent(intent(&new.id, 2))])).await;
-        assert!(matches!(refused, Err(LedgerError::Conflict(_))), "{verdict}: {refused:?}");
+    drop(open(&file(&folder)));
+    let tables = Connection::open(file(&folder)).expect("opens");
+    let insert = |number: u32, state: &str| {
+        tables.execute(
+            "INSERT INTO attempts (payment, number, provider, operation, state, order_reference, lookup, started) \
+             VALUES ('p', ?1, 'alpha', 'charge', ?2, 'o', 'o', 0)",
+            rusqlite::params![number, state],
+        )
+    };
+    for state in AttemptState::ALL.iter().filter(|state| **state != AttemptState::Planned) {
+        tables.execute("DELETE FROM attempts", []).expect("deleted");
+        insert(1, state.as_str()).expect("the first one, in any state");
+        assert_eq!(insert(2, "intent").is_ok(), state.is_released(), "{state:?}");
     }
 }
 
 #[tokio::test]
-async fn what_is_settled_cannot_change() {
+async fn the_database_itself_refuses_a_second_open_refund() {
     let folder = tempfile::tempdir().expect("a folder");
-    let ledger = open(&file(&folder));
-    let new = new_payment(1);
-    ledger.accept(new.clone()).await.expect("accepted");
-    ledger.save(save(&new.id, vec![outcome(1, not_processed())])).await.expect("saved");
-    let late = ledger.save(save(&new.id, vec![outcome(1, succeeded())])).await;
-    assert!(matches!(late, Err(LedgerError::Conflict(_))), "{late:?}");
-}
-
-#[tokio::test]
-async fn an_intent_left_by_a_process_that_is_gone_is_unknown_at_once() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let new = new_payment(1);
-    open(&file(&folder)).accept(new.clone()).await.expect("accepted");
-    let ledger = open(&file(&folder));
-    let stored = ledger.payment(new.id.clone()).await.expect("readable").expect("stored");
-    assert_eq!(stored.state, PaymentState::Pending);
-    let StoredAttempt { state, reason, .. } = &stored.attempts[0];
-    assert_eq!((*state, reason.as_deref()), (AttemptState::Unknown, Some("interrupted")));
-    assert_eq!(ledger.journal(new.id).await.expect("readable").len(), 3);
-}
-
-#[tokio::test]
-async fn an_intent_of_another_living_process_is_left_alone_until_its_lease_ends() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let new = new_payment(1);
-    let first = open(&file(&folder));
-    first.accept(new.clone()).await.expect("accepted");
-    let second = open(&file(&folder));
-    let state = async |ledger: &EmbeddedLedger| {
-        ledger.payment(new.id.clone()).await.expect("readable").expect("stored").attempts[0].state
+    drop(open(&file(&folder)));
+    let tables = Connection::open(file(&folder)).expect("opens");
+    let insert = |number: u32, state: &str| {
+        tables.execute(
+            "INSERT INTO refunds (payment, number, amount, state, reference, refunded_before, started) \
+             VALUES ('p', ?1, 1, ?2, 'r', 0, 0)",
+            rusqlite::params![number, state],
+        )
     };
-    assert_eq!(state(&second).await, AttemptState::Intent);
-    assert_eq!(second.recover(NOW).await, Ok(0));
-    assert_eq!(second.recover(LATER).await, Ok(1));
-    assert_eq!(state(&first).await, AttemptState::Unknown);
-    // The first one's answer arrives after all.
-    first.save(save(&new.id, vec![outcome(1, succeeded())])).await.expect("unknown may still settle");
+    for state in ["intent", "unknown", "manual", "succeeded", "declined", "not_processed"] {
+        tables.execute("DELETE FROM refunds", []).expect("deleted");
+        insert(1, state).expect("the first one, in any state");
+        let settled = matches!(state, "succeeded" | "declined" | "not_processed");
+        assert_eq!(insert(2, "intent").is_ok(), settled, "{state}");
+    }
+}
+
+#[tokio::test]
+async fn every_word_can_be_stored() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(open(&file(&folder)));
+    let tables = Connection::open(file(&folder)).expect("opens");
+    let put = |number: i64, operation: &str, voiding: &str| {
+        let sql = "INSERT INTO attempts (payment, number, provider, operation, state, order_reference, lookup, \
+                   started, voiding) VALUES ('p' || ?1, 1, 'a', ?2, 'intent', 'o', 'o', 0, ?3)";
+        tables.execute(sql, rusqlite::params![number, operation, voiding]).expect(voiding);
+    };
+    for (number, reason) in (1..).zip(VoidReason::ALL) {
+        put(number, "confirm", reason.as_str());
+    }
+    put(100, Operation::Prepare.as_str(), "expired");
+    drop(tables);
+    let ledger = open(&file(&folder));
+    for state in PaymentState::ALL {
+        assert!(ledger.list(Filter { state: Some(*state), ..Filter::default() }).await.is_ok());
+        let tables = Connection::open(file(&folder)).expect("opens");
+        let sql = "INSERT INTO payments (id, client, order_id, amount, currency, method, capture, given_up, state, \
+                   manual, at_rest, looks, entries, created, updated) \
+                   VALUES (?1, x'00', 'o', 1, 'EUR', 'card', 1, 0, ?1, 0, 0, 0, 0, 0, 0)";
+        tables.execute(sql, [state.as_str()]).expect("a word of the column");
+    }
+}
+
+#[tokio::test]
+async fn what_a_process_that_is_gone_held_is_due_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    open(&file(&folder)).accept(new_payment(1)).await.expect("accepted");
+    let ledger = open(&file(&folder));
+    let found = ledger.claim_due(lease(5, 1), NOW, 10).await.expect("readable");
+    assert_eq!(found.iter().map(|payment| payment.attempts[0].state).collect::<Vec<_>>(), [AttemptState::Intent]);
+}
+
+#[tokio::test]
+async fn what_another_living_process_holds_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = open(&file(&folder));
+    first.accept(new_payment(1)).await.expect("accepted");
+    let second = open(&file(&folder));
+    assert_eq!(second.claim_due(lease(5, 1), NOW, 10).await, Ok(Vec::new()));
+    first.save(save(1, vec![outcome(1, succeeded(1))])).await.expect("it is still the first one's");
+}
+
+#[tokio::test]
+async fn what_is_asked_for_often_is_found_by_an_index() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(open(&file(&folder)));
+    let tables = Connection::open(file(&folder)).expect("opens");
+    for (sql, index) in [
+        (
+            "SELECT id FROM payments WHERE coalesce(lease_until, due) <= 1 ORDER BY coalesce(lease_until, due)",
+            "payments_to_wake",
+        ),
+        ("SELECT count(*) FROM payments WHERE state = 'pending'", "pending_payments"),
+        ("SELECT count(*) FROM payments WHERE state = 'requires_action'", "waiting_payments"),
+        ("SELECT count(*) FROM payments WHERE manual = 1", "manual_payments"),
+        ("SELECT max(updated) FROM payments", "payments_by_change"),
+        ("SELECT payment FROM attempts WHERE provider_ref = '1' AND provider = '2'", "attempts_by_provider_ref"),
+        (
+            "SELECT id FROM payments WHERE id >= '' AND id < '~' AND order_id = '1' ORDER BY id DESC",
+            "payments_by_order",
+        ),
+        (
+            "SELECT id FROM payments WHERE id >= '' AND id < '~' AND state = 'pending' ORDER BY id DESC",
+            "pending_payments",
+        ),
+        ("SELECT provider FROM events WHERE at < 1", "events_by_time"),
+        ("DELETE FROM keys WHERE payment = '1' || ''", "keys_by_payment"),
+    ] {
+        let plan: Vec<String> = tables
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .and_then(|mut plan| plan.query_map([], |row| row.get(3))?.collect())
+            .expect(sql);
+        assert!(plan.iter().any(|step| step.contains(index)), "{sql}: {plan:?}");
+        assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{sql}: {plan:?}");
+    }
 }
 
 #[tokio::test]
@@ -186,27 +179,6 @@ async fn a_failure_passes_and_the_ledger_works_again() {
     assert!(matches!(failed, Err(LedgerError::Unavailable(_))), "{failed:?}");
     other.execute_batch("DROP TRIGGER full").expect("dropped");
     assert_eq!(ledger.accept(new_payment(1)).await, Ok(Accepted::New));
-}
-
-#[tokio::test]
-async fn lists_are_filtered_and_come_in_pages() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let ledger = open(&file(&folder));
-    for number in 1..=5 {
-        ledger.accept(new_payment(number)).await.expect("accepted");
-    }
-    ledger.save(save(&new_payment(2).id, vec![outcome(1, succeeded())])).await.expect("saved");
-    let list = async |filter| {
-        let found = ledger.list(filter).await.expect("readable");
-        found.into_iter().map(|payment| payment.order_id).collect::<Vec<_>>()
-    };
-    assert_eq!(list(Filter { limit: Some(2), ..Filter::default() }).await, ["o-5", "o-4"]);
-    let before = Some(new_payment(4).id);
-    assert_eq!(list(Filter { limit: Some(2), before, ..Filter::default() }).await, ["o-3", "o-2"]);
-    assert_eq!(list(Filter { state: Some(PaymentState::Succeeded), ..Filter::default() }).await, ["o-2"]);
-    assert_eq!(list(Filter { order_id: Some("o-3".into()), ..Filter::default() }).await, ["o-3"]);
-    assert!(list(Filter { provider: Some("beta".into()), ..Filter::default() }).await.is_empty());
-    assert_eq!(ledger.count_pending().await, Ok(4));
 }
 
 #[test]
@@ -235,4 +207,32 @@ fn only_the_owner_can_read_the_ledger() {
         let mode = entry.metadata().expect("metadata").permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{}", entry.path().display());
     }
+}
+
+#[tokio::test]
+async fn a_log_whose_end_is_moved_is_written_from_its_start_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(open(&file(&folder)));
+    let (location, log_end) = (Location(file(&folder)), checkpointer::LogEnd::default());
+    let beside = location.connect().expect("opens");
+    let writer = Writer::start(location.connect().expect("opens"), location, Arc::clone(&log_end)).expect("a thread");
+    let accept = async |number| {
+        let new = new_payment(number);
+        assert_eq!(writer.write(move |connection| statements::accept(connection, &new)).await, Ok(Accepted::New));
+    };
+    for number in 0..40 {
+        accept(number).await;
+    }
+    let (long, _) = checkpointer::checkpoint(&beside).expect("moved");
+    accept(40).await;
+    let (longer, _) = checkpointer::checkpoint(&beside).expect("moved");
+    // All of it was moved before the writer came, so it began anew by itself.
+    assert!(longer < long, "{longer} pages after {long}");
+    for number in 41..80 {
+        accept(number).await;
+    }
+    log_end.store(true, std::sync::atomic::Ordering::Relaxed);
+    accept(80).await;
+    let (pages, _) = checkpointer::checkpoint(&beside).expect("moved");
+    assert!(pages < long / 4, "{pages} pages after {long}");
 }

@@ -1,0 +1,8 @@
+//! Runs against pretended providers, in virtual time.
+
+mod charges;
+mod crashes;
+mod ledger_failures;
+mod refunds;
+mod resolving;
+mod two_steps;
