@@ -1,6 +1,6 @@
 //! Payments beside everything else: what their trouble does to the rest, and what is counted.
 
-use crate::support::{FakeBackend, TestGateway};
+use crate::support::{FakeBackend, TestGateway, eventually};
 
 fn gateway(backend: &FakeBackend, ledger: &str) -> TestGateway {
     let refusing = crate::support::refusing_port();
@@ -34,6 +34,18 @@ fn ledger_that_cannot_be_opened_stops_payments_and_nothing_else() {
     assert!(page.contains("Refused:") && !page.contains("Taken at"), "{page}");
     assert_eq!(gateway.metric("figway_payment_ledger_failures_total"), 1.0);
     assert!(gateway.log().contains("PAYMENTS ARE REFUSED"));
+}
+
+#[test]
+fn a_ledger_that_opens_late_takes_payments_from_then_on() {
+    let backend = FakeBackend::echoing();
+    let gateway = gateway(&backend, "volume/payments.db");
+    assert_eq!(gateway.admin_get("/admin/v1/payments").status, 503);
+    std::fs::create_dir(gateway.path("volume")).expect("mounted");
+    eventually("the ledger is open", || gateway.admin_get("/admin/v1/payments").status == 200);
+    let refused = pay(&gateway, "k-1");
+    assert!(refused.text().contains("no payment provider is available"), "{}", refused.text());
+    assert!(gateway.log().contains("payments are taken from now on"));
 }
 
 #[test]
