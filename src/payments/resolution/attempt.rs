@@ -53,10 +53,16 @@ impl Case<'_> {
                 Some(VoidReason::Unresolved | VoidReason::LateCapture) | None => Some(Task::FindOut),
             },
             A::NotProcessed | A::Voided | A::SoftDeclined if self.attempt.voiding.is_some() => Some(Task::CleanUp),
-            A::Voided if self.now <= self.ended().plus(WATCH[WATCH.len() - 1]).plus(WATCH_MARGIN) => Some(Task::Watch),
-            A::Voided | A::NotProcessed | A::SoftDeclined => None,
+            A::Voided | A::NotProcessed | A::SoftDeclined => self.is_watched().then_some(Task::Watch),
             A::Planned | A::Succeeded | A::Declined | A::Manual => None,
         }
+    }
+
+    /// Of a failed confirmation it is not known whether it was the first of its attempt: one before it may have been
+    /// lost, found undone, and be under way all the same.
+    fn is_watched(&self) -> bool {
+        let may_surprise = self.attempt.state == AttemptState::Voided || self.attempt.operation == Operation::Confirm;
+        may_surprise && self.now <= self.ended().plus(WATCH[WATCH.len() - 1]).plus(WATCH_MARGIN)
     }
 
     /// When its latest outcome was saved: from here on its times count.
