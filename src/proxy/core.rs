@@ -119,7 +119,7 @@ pub(crate) struct View {
 #[derive(Debug)]
 pub(crate) struct RouteView {
     /// For answers that the gateway made.
-    pub(crate) own: RouteSeries,
+    pub(crate) own: Arc<RouteSeries>,
     targets: Vec<OnceCell<TargetView>>,
 }
 
@@ -134,8 +134,8 @@ impl RouteView {
 #[derive(Debug)]
 pub(crate) struct TargetView {
     pub(crate) upstream: Rc<Upstream>,
-    pub(crate) series: RouteSeries,
-    pub(crate) flag: Option<FlagSeries>,
+    pub(crate) series: Arc<RouteSeries>,
+    pub(crate) flag: Option<Arc<FlagSeries>>,
 }
 
 impl View {
@@ -151,6 +151,7 @@ impl View {
                 (name.to_owned(), Rc::new(upstream))
             })
             .collect();
+        shared.in_flight.tidy();
         let routes = snapshot.routes.iter().map(|_| OnceCell::new()).collect();
         let strip = StripList::new(snapshot.auth.identity_header_names());
         Self { snapshot, strip, upstreams, routes }
@@ -176,7 +177,7 @@ impl View {
                 Target::Backend(_) | Target::Payments => 1,
             };
             RouteView {
-                own: metrics.route(route.name.as_str(), "-"),
+                own: metrics.route(route.name.as_str(), None),
                 targets: (0..targets).map(|_| OnceCell::new()).collect(),
             }
         })
@@ -194,7 +195,7 @@ impl View {
             };
             TargetView {
                 upstream: Rc::clone(&self.upstreams[backend.name.as_str()]),
-                series: metrics.route(route.name.as_str(), backend.name.as_str()),
+                series: metrics.route(route.name.as_str(), Some(backend.name.as_str())),
                 flag,
             }
         })

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
+use crate::flags::Flag;
 use crate::snapshot::{Diagnostic, ReloadStatus, Snapshot};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Served};
 
 /// More problems than this are counted in the log; the status and the admin API list them all.
 const LOGGED: usize = 20;
@@ -72,7 +73,13 @@ impl Report {
             let earliest = expiries.entry(&one.file).or_insert(f64::INFINITY);
             *earliest = earliest.min(in_seconds(expiry));
         }
-        self.metrics.serving(&snapshot.hash, &expiries.into_iter().collect::<Vec<_>>());
+        self.metrics.serving(&Served {
+            hash: &snapshot.hash,
+            certificates: expiries.into_iter().collect(),
+            routes: snapshot.routes.iter().map(|route| route.name.as_str()).collect(),
+            backends: snapshot.backends.iter().map(|backend| backend.name.as_str()).collect(),
+            flags: snapshot.flags.flags.values().flat_map(|flag| variants(flag)).collect(),
+        });
     }
 
     fn tell(&mut self, status: &ReloadStatus, outcome: &str) {
@@ -103,6 +110,11 @@ impl Report {
         self.metrics.last_reload_success_timestamp.set(in_seconds(status.last_success));
         self.metrics.revision.set(i64::try_from(status.revision.0).unwrap_or(i64::MAX));
     }
+}
+
+/// Each variant of a flag with the flag's key.
+fn variants(flag: &Flag) -> impl Iterator<Item = [&str; 2]> {
+    flag.variants().iter().map(|variant| [flag.key.as_str(), variant.as_str()])
 }
 
 fn in_seconds(moment: Timestamp) -> f64 {

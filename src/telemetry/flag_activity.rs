@@ -58,6 +58,13 @@ impl FlagActivity {
     pub fn look(&self, now: Timestamp) {
         let counts = self.metrics.flag_counts();
         let mut flags = self.flags.lock().unwrap_or_else(PoisonError::into_inner);
+        // What a reload took away is not counted any more.
+        flags.retain(|flag, known| {
+            known.variants.retain(|variant, _| {
+                counts.binary_search_by_key(&(flag, variant), |count| (&count.flag, &count.variant)).is_ok()
+            });
+            !known.variants.is_empty()
+        });
         for count in counts {
             flags.entry(count.flag.clone()).or_default().note(&count, now);
         }
@@ -81,9 +88,9 @@ impl Flag {
         let counts = self.variants.entry(count.variant.clone()).or_default();
         let total = count.requests + count.remote;
         if total > counts.total {
-            counts.total = total;
             self.last_evaluated = Some(now);
         }
+        counts.total = total; // less than before if the flag was taken away and came back
         counts.requests.push_back((now, count.requests));
         // The oldest that is kept is the first at or before the window's beginning.
         while counts.requests.get(1).is_some_and(|(at, _)| now.since(*at) >= WINDOW) {
@@ -161,5 +168,19 @@ mod tests {
         activity.look(at(15));
         assert_eq!(activity.of("member-api").last_evaluated, Some(at(15)));
         assert_eq!(activity.of("member-api").per_second[0], ("legacy".into(), 0.2), "clients are not requests");
+    }
+
+    #[test]
+    fn a_flag_that_a_reload_took_away_is_forgotten() {
+        let metrics = Arc::new(Metrics::new());
+        let activity = FlagActivity::new(Arc::clone(&metrics));
+        requests(&metrics, "new", 9);
+        activity.look(at(0));
+        metrics.serving(&crate::telemetry::Served::default());
+        activity.look(at(5));
+        assert!(activity.flags.lock().expect("lock").is_empty());
+        requests(&metrics, "new", 1);
+        activity.look(at(10));
+        assert_eq!(activity.of("member-api").last_evaluated, Some(at(10)), "counted from zero");
     }
 }

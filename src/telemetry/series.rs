@@ -72,8 +72,11 @@ impl AuthSeries {
     }
 }
 
+/// Labels of statuses by their first digit.
+pub(super) const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
 /// Ready-made series of one route at one backend.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct RouteSeries {
     pub(super) by_class: [IntCounter; 5],
     pub(super) duration: Histogram,
@@ -89,7 +92,7 @@ impl RouteSeries {
 }
 
 /// Ready-made series of one backend.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct UpstreamSeries {
     pub(super) errors: [IntCounter; 5],
     /// Connections opened.
@@ -114,7 +117,7 @@ impl UpstreamSeries {
 }
 
 /// Ready-made series of one variant of one flag.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct FlagSeries(pub(super) IntCounter);
 
 impl FlagSeries {

@@ -88,6 +88,30 @@ fn route_comes_with_the_configuration_and_the_port_does_not() {
     assert!(gateway.admin_get("/admin/v1/snapshot").text().contains("needs a restart"));
 }
 
+/// Reloads that named new routes and backends once let the metrics grow for ever.
+#[test]
+fn metrics_forget_what_a_reload_took_away_and_keep_the_rest() {
+    let backend = FakeBackend::echoing();
+    let gateway = TestGateway::builder()
+        .backend("kept", &backend)
+        .backend("gone", &backend)
+        .route(r#"{name: stays, path: "/stays", auth: none, backend: kept}"#)
+        .route(r#"{name: leaves, path: "/leaves", auth: none, backend: gone}"#)
+        .start();
+    for path in ["/stays", "/leaves"] {
+        assert_eq!(gateway.get(path, "").status, 200);
+    }
+    let shows = |label: &str| gateway.admin_get("/metrics").text().contains(label);
+    assert!(shows("route=\"leaves\"") && shows("backend=\"gone\""));
+    let text = fs::read_to_string(gateway.path("gateway.yaml")).expect("the configuration");
+    let left: Vec<_> = text.lines().filter(|line| !line.contains("gone")).collect();
+    gateway.replace("gateway.yaml", &left.join("\n"));
+    eventually("they are forgotten", || !shows("\"leaves\"") && !shows("\"gone\""));
+    assert_eq!(gateway.get("/stays", "").status, 200);
+    let counted = "figway_requests_total{backend=\"kept\",route=\"stays\",status=\"2xx\"} 2";
+    eventually("both requests are counted", || shows(counted));
+}
+
 #[test]
 fn reload_is_not_felt_by_what_is_under_way() {
     let (finish, finishing) = mpsc::channel::<()>();

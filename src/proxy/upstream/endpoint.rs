@@ -1,6 +1,7 @@
 //! One address of a backend: its idle connections and its load, on one core.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::connect::Resolved;
@@ -20,7 +21,7 @@ pub(crate) struct Endpoint {
     /// The address as text, for the log.
     pub(crate) text: String,
     pub(crate) protocol: Protocol,
-    pub(crate) series: UpstreamSeries,
+    pub(crate) series: Arc<UpstreamSeries>,
     pub(super) resolved: RefCell<Option<Resolved>>,
     pub(super) tls: RefCell<Option<BackendTls>>,
     pub(super) h2: RefCell<Vec<H2Connection>>,
@@ -49,7 +50,7 @@ impl Drop for Connection {
 }
 
 impl Endpoint {
-    pub(super) fn new(address: &EndpointAddress, backend: &Backend, series: UpstreamSeries) -> Self {
+    pub(super) fn new(address: &EndpointAddress, backend: &Backend, series: Arc<UpstreamSeries>) -> Self {
         Self {
             address: address.clone(),
             text: address.to_string(),

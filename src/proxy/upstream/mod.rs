@@ -34,6 +34,12 @@ impl InFlightCounts {
         let mut counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Arc::clone(counts.entry(backend.to_owned()).or_default())
     }
+
+    /// Forgets backends that no core knows any more and that have no request under way.
+    pub(crate) fn tidy(&self) {
+        let mut counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        counts.retain(|_, count| Arc::strong_count(count) > 1);
+    }
 }
 
 /// A backend on one core.
@@ -41,7 +47,7 @@ impl InFlightCounts {
 pub(crate) struct Upstream {
     pub(crate) backend: Arc<Backend>,
     pub(crate) endpoints: Vec<Rc<Endpoint>>,
-    pub(crate) series: UpstreamSeries,
+    pub(crate) series: Arc<UpstreamSeries>,
     pub(crate) budget: Rc<RefCell<RetryBudget>>,
     in_flight: Arc<AtomicU32>,
 }
@@ -69,7 +75,7 @@ impl Upstream {
         metrics: &Metrics,
         cores: usize,
     ) -> Self {
-        let series = before.map_or_else(|| metrics.upstream(backend.name.as_str()), |before| before.series.clone());
+        let series = metrics.upstream(backend.name.as_str());
         let endpoints = backend
             .endpoints
             .iter()
@@ -77,7 +83,7 @@ impl Upstream {
                 let kept = before
                     .and_then(|before| before.endpoints.iter().find(|endpoint| endpoint.is_same(address, backend)));
                 kept.map_or_else(
-                    || Rc::new(Endpoint::new(address, backend, series.clone())),
+                    || Rc::new(Endpoint::new(address, backend, Arc::clone(&series))),
                     |kept| {
                         kept.set_tls(backend.tls.clone());
                         Rc::clone(kept)

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_finished_request_shows_in_the_text() {
     let metrics = Metrics::new();
-    metrics.route("orders", "monolith").observe(204, 0.002);
+    metrics.route("orders", Some("monolith")).observe(204, 0.002);
     let text = metrics.render();
     assert!(text.contains(r#"figway_requests_total{backend="monolith",route="orders",status="2xx"} 1"#), "{text}");
     assert!(text.contains("# HELP figway_config_last_reload_success "));
@@ -14,9 +14,10 @@ fn a_finished_request_shows_in_the_text() {
 #[test]
 fn what_is_served_replaces_what_was() {
     let metrics = Metrics::new();
-    metrics.serving(&"0123456789abcdef".repeat(4), &[("a.pem", 1.0), ("b.pem", 2.0)]);
+    let hash = "0123456789abcdef".repeat(4);
+    metrics.serving(&Served { hash: &hash, certificates: vec![("a.pem", 1.0), ("b.pem", 2.0)], ..Served::default() });
     assert_eq!(metrics.config_hash.get(), 0x0123_4567_89ab);
-    metrics.serving(&"f".repeat(64), &[("b.pem", 3.0)]);
+    metrics.serving(&Served { hash: "ffffffffffffffff", certificates: vec![("b.pem", 3.0)], ..Served::default() });
     let text = metrics.render();
     assert!(text.contains(r#"figway_tls_certificate_expiry_timestamp_seconds{certificate="b.pem"} 3"#), "{text}");
     assert!(!text.contains("a.pem"), "{text}");
@@ -25,7 +26,7 @@ fn what_is_served_replaces_what_was() {
 #[test]
 fn a_status_out_of_range_lands_in_the_nearest_class() {
     let metrics = Metrics::new();
-    metrics.route("r", "b").observe(999, 0.1);
+    metrics.route("r", Some("b")).observe(999, 0.1);
     assert!(metrics.render().contains(r#"status="5xx"} 1"#));
 }
 
@@ -37,4 +38,67 @@ fn every_outcome_of_authentication_has_its_series_from_the_start() {
         let line = format!("figway_auth_outcomes_total{{outcome=\"{outcome}\"}} {count}");
         assert!(metrics.render().contains(&line), "{line}");
     }
+}
+
+/// Names as they stand in the text: of routes, backends and flags.
+fn shown(metrics: &Metrics) -> Vec<&'static str> {
+    let text = metrics.render();
+    ["old-route", "old-backend", "old-flag", "orders", "monolith", "member-api"]
+        .into_iter()
+        .filter(|name| text.contains(&format!("\"{name}\"")))
+        .collect()
+}
+
+fn count_all(metrics: &Metrics, route: &str, backend: &str, flag: &str) {
+    metrics.route(route, None).observe(404, 0.1);
+    metrics.route(route, Some(backend)).observe(200, 0.1);
+    metrics.upstream(backend).error(UpstreamError::Closed);
+    metrics.flag(flag, "new").evaluated();
+    metrics.flag_asked_remotely(flag, "new");
+}
+
+fn serve_orders(metrics: &Metrics) {
+    metrics.serving(&Served {
+        routes: ["orders"].into(),
+        backends: ["monolith"].into(),
+        flags: [["member-api", "new"]].into(),
+        ..Served::default()
+    });
+}
+
+/// Memory grew with each reload that named something new.
+#[test]
+fn what_a_reload_takes_away_is_shown_no_longer() {
+    let metrics = Metrics::new();
+    count_all(&metrics, "orders", "monolith", "member-api");
+    count_all(&metrics, "old-route", "old-backend", "old-flag");
+    assert_eq!(shown(&metrics).len(), 6);
+    serve_orders(&metrics);
+    assert_eq!(shown(&metrics), ["orders", "monolith", "member-api"]);
+    assert_eq!(metrics.flag_counts().len(), 1);
+    count_all(&metrics, "orders", "monolith", "member-api");
+    assert!(metrics.render().contains(r#"figway_requests_total{backend="monolith",route="orders",status="2xx"} 2"#));
+}
+
+#[test]
+fn what_comes_back_is_counted_from_zero() {
+    let metrics = Metrics::new();
+    count_all(&metrics, "old-route", "old-backend", "old-flag");
+    serve_orders(&metrics);
+    count_all(&metrics, "old-route", "old-backend", "old-flag");
+    assert_eq!(metrics.flag_counts()[0].requests, 1);
+}
+
+/// A core that was two reloads behind would count where nobody looks.
+#[test]
+fn series_that_a_request_still_counts_on_stay_until_it_is_over() {
+    let metrics = Metrics::new();
+    let held = metrics.upstream("old-backend");
+    serve_orders(&metrics);
+    held.error(UpstreamError::Closed);
+    let line = r#"figway_upstream_errors_total{backend="old-backend",kind="closed"} 1"#;
+    assert!(metrics.render().contains(line));
+    assert!(Arc::ptr_eq(&held, &metrics.upstream("old-backend")), "who comes back counts on the same");
+    drop(held);
+    assert_eq!(shown(&metrics), Vec::<&str>::new());
 }
