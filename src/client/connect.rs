@@ -83,7 +83,7 @@ pub async fn connect(
     let lookup_failed = |source| ConnectError::Lookup { host: host.to_owned(), source };
     let found = timeout_at(deadline, lookup_host((host, port))).await.map_err(|_| timed_out())?;
     let addresses: Vec<SocketAddr> = found.map_err(lookup_failed)?.collect();
-    let socket = match first_open(&addresses, deadline).await {
+    let socket = match first_open(addresses.iter().copied(), deadline).await {
         Ok(socket) => socket,
         Err(None) if addresses.is_empty() => {
             return Err(lookup_failed(io::Error::new(io::ErrorKind::NotFound, "it has no address")));
@@ -94,7 +94,7 @@ pub async fn connect(
     let Some((client, name)) = tls else { return Ok(Stream::Plain(socket)) };
     let handshake = TlsConnector::from(Arc::clone(&client.config)).connect(name, socket);
     match timeout_at(deadline, handshake).await {
-        Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
+        Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream.into()))),
         Ok(Err(source)) => Err(ConnectError::Tls { host: host.to_owned(), port, source }),
         Err(_) => Err(timed_out()),
     }
@@ -102,20 +102,53 @@ pub async fn connect(
 
 /// Tries one address after the other, each for a fair share of the time left, so that a silent first one does not eat
 /// it all. The error is the last address's, or `None` if that one stayed silent.
-async fn first_open(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Option<(SocketAddr, io::Error)>> {
+pub(crate) async fn first_open(
+    addresses: impl ExactSizeIterator<Item = SocketAddr>,
+    deadline: Instant,
+) -> Result<TcpStream, Option<(SocketAddr, io::Error)>> {
     let mut last_error = None;
-    for (index, address) in addresses.iter().enumerate() {
-        let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+    let count = addresses.len();
+    for (index, address) in addresses.enumerate() {
+        let left = u32::try_from(count - index).unwrap_or(u32::MAX);
         let now = Instant::now();
         let share = now + deadline.saturating_duration_since(now) / left;
         last_error = match timeout_at(share, TcpStream::connect(address)).await {
             Ok(Ok(socket)) => match socket.set_nodelay(true) {
                 Ok(()) => return Ok(socket),
-                Err(error) => Some((*address, error)),
+                Err(error) => Some((address, error)),
             },
-            Ok(Err(error)) => Some((*address, error)),
+            Ok(Err(error)) => Some((address, error)),
             Err(_) => None,
         };
     }
     Err(last_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpListener, TcpSocket};
+
+    /// Takes no further connection: its queue is full.
+    async fn silent() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+        let listener = socket.listen(0).expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        let mut waiting = Vec::new();
+        while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(50), TcpStream::connect(address)).await {
+            waiting.push(stream);
+        }
+        (address, listener, waiting)
+    }
+
+    #[tokio::test]
+    async fn silent_first_address_leaves_time_for_the_next() {
+        let (silent, _listener, _waiting) = silent().await;
+        let open = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let addresses = [silent, open.local_addr().expect("an address")];
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let socket = first_open(addresses.into_iter(), deadline).await.expect("the second address takes connections");
+        assert_eq!(socket.peer_addr().ok(), Some(addresses[1]));
+    }
 }

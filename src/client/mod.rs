@@ -7,6 +7,7 @@ mod connect;
 mod http_client;
 mod stream;
 
+pub(crate) use connect::first_open;
 pub use connect::{ConnectError, connect};
 pub use http_client::{ClientError, HttpClient};
 pub use stream::Stream;

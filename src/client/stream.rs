@@ -1,4 +1,4 @@
-//! A connection that is TCP or TLS over TCP, behind one type.
+//! A connection that is TCP or TLS over TCP, behind one type, whichever side opened it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::TlsStream;
 
 /// An open connection.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use super::core::{Core, Shared};
 use super::deadline::Deadline;
 use super::http1::{self, ClientIo};
-use super::stream::{Rewound, Stream};
+use super::stream::Stream;
 use super::{http2, listener};
 use crate::telemetry::LineBuffer;
 
@@ -150,7 +150,7 @@ async fn connection(core: Rc<Core>, registry: Rc<Registry>, tcp: TcpStream, ip: 
     let peer = Peer::new(ip, server.tls.is_some());
     drop(view); // an idle connection must not hold on to an old snapshot
     if speaks_h2 {
-        return Box::pin(http2::server::serve(core, peer, stream)).await;
+        return Box::pin(http2::server::serve(core, peer, stream, BytesMut::new())).await;
     }
     let io = Rc::new(RefCell::new(ClientIo::new(stream, BytesMut::new())));
     let registration = registry.add(&io);
@@ -160,7 +160,7 @@ async fn connection(core: Rc<Core>, registry: Rc<Registry>, tcp: TcpStream, ip: 
                 drop(registration);
                 let Some(io) = Rc::into_inner(io) else { return };
                 let ClientIo { stream, buffer, .. } = io.into_inner();
-                return Box::pin(http2::server::serve(core, peer, Rewound { first: buffer.freeze(), stream })).await;
+                return Box::pin(http2::server::serve(core, peer, stream, buffer)).await;
             }
             Some(false) => {}
             None => return,

@@ -5,16 +5,16 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::Reason;
 use h2::server::Builder;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::coalesce::Coalesced;
 use super::patience::{Due, Patience};
 use super::stream;
 use super::unfinished::Followed;
 use crate::proxy::core::Core;
+use crate::proxy::stream::Stream;
 use crate::proxy::worker::Peer;
 use crate::snapshot::Limits;
 
@@ -30,9 +30,9 @@ const SEND_BUFFER: usize = 64 << 10;
 /// connection's window, broke off clients that sent a burst of small gRPC messages.
 const SMALL_FRAMES: usize = 4 << 20;
 
-/// Serves the connection to its end.
-pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(core: Rc<Core>, peer: Peer, stream: S) {
-    let (followed, unfinished_since) = Followed::new(stream);
+/// Serves the connection to its end; `first` was read from it already.
+pub(crate) async fn serve(core: Rc<Core>, peer: Peer, stream: Stream, first: BytesMut) {
+    let (followed, unfinished_since) = Followed::new(stream, first);
     let io = Coalesced::new(followed);
     let release_memory = io.memory_release();
     let mut patience = Patience::new(unfinished_since);

@@ -12,7 +12,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::proxy::stream::Stream;
 
 /// Length of what an HTTP/2 client sends first (RFC 9113, section 3.4).
 const PREFACE: usize = 24;
@@ -111,26 +114,35 @@ fn skip(bytes: &mut &[u8], left: &mut usize) -> bool {
 /// Since when a client owes the rest of what it has begun.
 pub(super) type UnfinishedSince = Rc<Cell<Option<Instant>>>;
 
-/// A client's connection whose frames are followed.
+/// A client's connection whose frames are followed, from those on that were read before it was known to speak HTTP/2.
 #[derive(Debug)]
-pub(super) struct Followed<S> {
-    stream: S,
+pub(super) struct Followed {
+    stream: Stream,
+    first: BytesMut,
     frames: Frames,
     since: UnfinishedSince,
 }
 
-impl<S> Followed<S> {
-    pub(super) fn new(stream: S) -> (Self, UnfinishedSince) {
+impl Followed {
+    pub(super) fn new(stream: Stream, first: BytesMut) -> (Self, UnfinishedSince) {
         let since = UnfinishedSince::default();
-        (Self { stream, frames: Frames::new(), since: Rc::clone(&since) }, since)
+        (Self { stream, first, frames: Frames::new(), since: Rc::clone(&since) }, since)
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Followed<S> {
+impl AsyncRead for Followed {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        if this.first.is_empty() {
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        } else {
+            let taken = this.first.len().min(buf.remaining());
+            buf.put_slice(&this.first.split_to(taken));
+            if this.first.is_empty() {
+                this.first = BytesMut::new(); // its memory is of no use any more
+            }
+        }
         if this.frames.follow(&buf.filled()[before..]) {
             this.since.set(Some(Instant::now()));
         } else if !this.frames.unfinished {
@@ -140,7 +152,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Followed<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Followed<S> {
+impl AsyncWrite for Followed {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

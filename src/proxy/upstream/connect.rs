@@ -11,6 +11,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::Endpoint;
+use crate::client::first_open;
 use crate::proxy::stream::Stream;
 use crate::snapshot::Protocol;
 
@@ -45,8 +46,7 @@ pub(crate) struct Resolved {
 /// Connects within `timeout`.
 pub(crate) async fn resolve_connect(endpoint: &Rc<Endpoint>, timeout: Duration) -> Result<Stream, ConnectError> {
     let connecting = async {
-        let stream = connect_tcp(endpoint).await?;
-        let _ = stream.set_nodelay(true);
+        let stream = connect_tcp(endpoint, Instant::now() + timeout).await?;
         let tls = endpoint.tls.borrow().clone();
         let Some(tls) = tls else { return Ok(Stream::Plain(stream)) };
         let name = tls.sni.unwrap_or_else(|| endpoint.address.host.clone());
@@ -75,19 +75,15 @@ pub(crate) async fn resolve_connect(endpoint: &Rc<Endpoint>, timeout: Duration) 
 }
 
 /// Tries the addresses of the endpoint's name, each once, beginning with the next in turn.
-async fn connect_tcp(endpoint: &Rc<Endpoint>) -> Result<TcpStream, ConnectError> {
-    if let Ok(ip) = endpoint.address.host.parse::<IpAddr>() {
-        return TcpStream::connect((ip, endpoint.address.port)).await.map_err(ConnectError::Tcp);
-    }
-    let (addresses, first) = addresses(endpoint).await?;
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for turn in 0..addresses.len() {
-        match TcpStream::connect(addresses[(first + turn) % addresses.len()]).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(ConnectError::Tcp(last))
+async fn connect_tcp(endpoint: &Rc<Endpoint>, deadline: Instant) -> Result<TcpStream, ConnectError> {
+    let (addresses, first) = match endpoint.address.host.parse::<IpAddr>() {
+        Ok(ip) => ([SocketAddr::new(ip, endpoint.address.port)].into(), 0),
+        Err(_) => addresses(endpoint).await?,
+    };
+    let in_turn = (0..addresses.len()).map(|turn| addresses[(first.wrapping_add(turn)) % addresses.len()]);
+    first_open(in_turn, deadline.into())
+        .await
+        .map_err(|failed| failed.map_or(ConnectError::Timeout, |(_, error)| ConnectError::Tcp(error)))
 }
 
 async fn addresses(endpoint: &Rc<Endpoint>) -> Result<(Arc<[SocketAddr]>, usize), ConnectError> {
