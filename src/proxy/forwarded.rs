@@ -66,7 +66,10 @@ impl Origin {
 fn client_behind(head: &RequestHead, trusts: &impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
     let mut hops = Vec::new();
     for field in head.fields.iter().filter(|field| field.name().eq_ignore_ascii_case("x-forwarded-for")) {
-        hops.extend(list_elements(field.value).map(|hop| std::str::from_utf8(hop).ok()?.parse::<IpAddr>().ok()));
+        hops.extend(
+            list_elements(field.value)
+                .map(|hop| Some(std::str::from_utf8(hop).ok()?.parse::<IpAddr>().ok()?.to_canonical())),
+        );
     }
     let mut client = None;
     for hop in hops.into_iter().rev() {
@@ -94,7 +97,7 @@ pub(crate) fn strip_client_claims(head: &mut RequestHead, origin: &Origin, strip
             strip.contains(field.name_bytes())
                 || begins_with_x
                     && (has_prefix(field.name_bytes(), "x-figway-")
-                        || !origin.trusted
+                        || !is_from_trusted_proxy(field.name_bytes(), origin)
                             && (has_prefix(field.name_bytes(), "x-forwarded-") || has_twin(field.name_bytes())))
         }
         Known::XRealIp | Known::Forwarded => !origin.trusted,
@@ -127,6 +130,11 @@ pub(crate) fn strip_trailers(trailers: &mut http::HeaderMap, strip: &StripList) 
     }
 }
 
+/// A proxy that is trusted spells what it says with `-`; twins are its clients'.
+fn is_from_trusted_proxy(name: &[u8], origin: &Origin) -> bool {
+    origin.trusted && !name.contains(&b'_')
+}
+
 /// `x_real_ip` and `x_request_id` are what some backends make of the names that the gateway sets.
 fn has_twin(name: &[u8]) -> bool {
     name.contains(&b'_')
@@ -141,7 +149,8 @@ pub(crate) fn prepare(
     identity: Option<&Identity>,
     ids: &mut IdSource,
 ) {
-    let upgrade = if head.upgrade { head.fields.get(Known::Upgrade).map(<[u8]>::to_vec) } else { None };
+    // Lines of a list mean what one line of all its members means (RFC 9110, section 5.3).
+    let upgrade = head.upgrade.then(|| head.fields.get_all(Known::Upgrade).collect::<Vec<_>>().join(&b", "[..]));
     for known in [
         Known::Connection,
         Known::KeepAlive,

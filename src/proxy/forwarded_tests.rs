@@ -76,6 +76,33 @@ fn a_trusted_peer_continues_its_chain() {
     assert!(text.contains("x-forwarded-proto: http\r\n") && text.contains("x-request-id: mine\r\n"));
 }
 
+/// A load balancer that is trusted passes on whatever its clients call `x_forwarded_for`.
+#[test]
+fn twins_are_dropped_also_behind_a_trusted_peer() {
+    let claims = [("X_Forwarded_For", "6.6.6.1"), ("x-forwarded_proto", "6.6.6.2"), ("X_Request_Id", "6.6.6.3")];
+    let text = sent(&mut head(&claims), "10.0.0.9", &["10.0.0.9"]);
+    assert!(!text.contains("6.6.6."), "{text}");
+}
+
+#[test]
+fn a_hop_in_ipv6_clothes_is_the_ipv4_address_that_it_is() {
+    let request = head(&[("X-Forwarded-For", "1.2.3.4, ::ffff:10.0.0.8")]);
+    let origin = Origin::of(&request, &Peer::new(ip("10.0.0.9"), false), |peer| {
+        [ip("10.0.0.8"), ip("10.0.0.9")].contains(&peer)
+    });
+    assert_eq!(origin.client, ip("1.2.3.4"));
+}
+
+/// Only the first line once reached the backend.
+#[test]
+fn all_protocols_that_a_client_offers_are_offered_to_the_backend() {
+    let mut request = head(&[("Upgrade", "chat/2"), ("Accept", "*/*"), ("Upgrade", "websocket, chat/1")]);
+    request.upgrade = true;
+    let text = sent(&mut request, "10.0.0.9", &[]);
+    assert!(text.contains("\r\nupgrade: chat/2, websocket, chat/1\r\n"), "{text}");
+    assert_eq!(text.matches("upgrade").count(), 1, "{text}");
+}
+
 #[test]
 fn what_stands_before_an_unreadable_hop_is_not_believed() {
     let request = head(&[("X-Forwarded-For", "1.2.3.4, unknown, 10.0.0.8")]);

@@ -90,13 +90,19 @@ impl RequestHead {
         matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE")
     }
 
-    /// The caller speaks gRPC and wants errors as a gRPC status.
+    /// The caller speaks gRPC, which there is on HTTP/2 only, and wants errors as a gRPC status. Its streams are
+    /// measured otherwise than other requests, so that a media type alone must not make a request one of them.
     pub(crate) fn is_grpc(&self) -> bool {
-        self.fields
-            .get(crate::types::fields::Known::ContentType)
-            .is_some_and(|value| value.len() >= 16 && value[..16].eq_ignore_ascii_case(b"application/grpc"))
+        let is_grpc = |media_type: &[u8]| {
+            media_type.get(..GRPC.len()).is_some_and(|name| name.eq_ignore_ascii_case(GRPC))
+                && matches!(media_type.get(GRPC.len()), None | Some(b'+' | b';' | b' '))
+        };
+        self.version == Version::Http2 && self.fields.get(crate::types::fields::Known::ContentType).is_some_and(is_grpc)
     }
 }
+
+/// gRPC's media type; those of its formats and of gRPC-Web begin with it.
+pub(crate) const GRPC: &[u8] = b"application/grpc";
 
 /// Host without port of an authority.
 pub(crate) fn host_of(authority: &str) -> &str {
@@ -155,4 +161,25 @@ pub(crate) fn is_hop_by_hop(known: crate::types::fields::Known) -> bool {
             | Known::Upgrade
             | Known::Http2Settings
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grpc_is_a_media_type_on_http2() {
+        let is_grpc = |version, media_type: &str| {
+            let mut head = RequestHead { version, ..RequestHead::default() };
+            head.fields.push("content-type", media_type.as_bytes());
+            head.is_grpc()
+        };
+        for media_type in ["application/grpc", "Application/gRPC+proto", "application/grpc;charset=utf-8"] {
+            assert!(is_grpc(Version::Http2, media_type), "{media_type}");
+            assert!(!is_grpc(Version::Http11, media_type), "{media_type}");
+        }
+        for media_type in ["application/grpc-web+proto", "application/grpcx", "application/json", ""] {
+            assert!(!is_grpc(Version::Http2, media_type), "{media_type}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::body::ResponseBody;
 use super::http1::client::Http1Exchange;
-use super::message::{BodyLength, HeadError, RequestHead, ResponseHead, Version, is_hop_by_hop};
+use super::message::{BodyLength, GRPC, HeadError, RequestHead, ResponseHead, is_hop_by_hop};
 use super::record::Record;
 use super::upstream::{Connection, InFlight};
 use crate::problem::{Code, MEDIA_TYPE, Problem};
@@ -31,7 +31,7 @@ impl Reply {
     /// A problem, as JSON or, to gRPC callers, as a gRPC status.
     pub(crate) fn problem(mut record: Record, problem: &Problem, extra: ExtraFields) -> Self {
         record.error = Some(problem.code);
-        let grpc = record.head.is_grpc() && record.head.version == Version::Http2;
+        let grpc = record.head.is_grpc();
         let mut head = ResponseHead { status: problem.code.status(), ..ResponseHead::default() };
         let mut text = Bytes::new();
         if grpc {
@@ -142,10 +142,12 @@ fn grpc_message(detail: &str) -> String {
 
 /// Whether a request was made to be answered as long as somebody listens.
 pub(crate) fn is_stream(request: &RequestHead, response: &ResponseHead) -> bool {
+    let begins =
+        |value: &[u8], name: &[u8]| value.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
     request.is_grpc()
         || response.status == 101
         || response
             .fields
             .get(Known::ContentType)
-            .is_some_and(|value| value.len() >= 17 && value[..17].eq_ignore_ascii_case(b"text/event-stream"))
+            .is_some_and(|value| begins(value, b"text/event-stream") || begins(value, GRPC))
 }

@@ -54,6 +54,16 @@ fn announced_body_past_the_limit_is_refused_before_it_is_sent() {
     assert_eq!(abuse.backend.requests().len(), 1, "only the plain request");
 }
 
+/// gRPC's streams have no length in all. A client that only says that it speaks gRPC got around the limit.
+#[test]
+fn media_type_of_grpc_lifts_no_limit_on_http1() {
+    let abuse = Abuse::new();
+    let length = (10 << 20) + 1;
+    let claim =
+        format!("POST /x HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nContent-Length: {length}\r\n\r\n");
+    assert_eq!(abuse.refuses(claim, &[413]).problem(), "body-too-large");
+}
+
 /// Closing on a client that is still sending resets the connection: most clients then never read the answer.
 #[test]
 fn client_that_sends_a_body_past_the_limit_to_its_end_is_not_reset() {

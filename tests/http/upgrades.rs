@@ -120,6 +120,20 @@ fn switch_to_another_protocol_than_was_offered_is_a_bad_answer() {
 }
 
 #[test]
+fn protocol_of_any_upgrade_line_may_be_switched_to() {
+    let backend = FakeBackend::start(|connection| {
+        let Some(head) = connection.head() else { return };
+        assert_eq!(head.all("upgrade"), ["chat, websocket"]);
+        connection.send(format!("{SWITCHING}hi"));
+    });
+    let gateway = TestGateway::before(&backend);
+    let mut client = gateway.client();
+    let upgrade = UPGRADE.replace("Upgrade: websocket", "Upgrade: chat\r\nUpgrade: websocket");
+    assert_eq!(client.send(upgrade).response().status, 101);
+    assert_eq!(client.rest(), b"hi");
+}
+
+#[test]
 fn h2c_upgrade_never_reaches_a_backend() {
     let backend = FakeBackend::echoing();
     let gateway = TestGateway::before(&backend);
