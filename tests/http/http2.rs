@@ -123,6 +123,19 @@ fn http1_client_reaches_an_h2_backend() {
     assert_eq!(backend.connections(), 1, "streams share a connection");
 }
 
+/// It was said to be the backend's fault.
+#[test]
+fn what_http2_can_t_say_is_escaped_or_the_clients_fault() {
+    let backend = H2Backend::start();
+    let gateway = before_h2(&backend);
+    let response = gateway.get("/echo?q=\"<b>\"&r={|}^`[]'\\%3c", "");
+    assert_eq!((response.status, response.get("x-saw-query")), (200, Some("q=%22%3Cb%3E%22&r={|}^`[]'\\%3c")));
+    let response = gateway.exchange("GET /echo HTTP/1.1\r\nHost: a%20b\r\n\r\n");
+    assert_eq!((response.status, response.problem().as_str()), (400, "invalid-host"));
+    let errors = gateway.metric("figway_upstream_errors_total");
+    assert!(errors < 0.5, "{errors}");
+}
+
 #[test]
 fn stream_that_is_reset_cancels_its_request_only() {
     let backend = FakeBackend::start(|connection| {

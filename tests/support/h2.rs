@@ -307,6 +307,7 @@ async fn echo(request: Request<Incoming>) -> Result<Response<EchoedBody>, Infall
     let headers = response.headers_mut();
     let authority = head.uri.authority().map(ToString::to_string).unwrap_or_default();
     headers.insert("x-saw-authority", authority.parse().expect("a value"));
+    headers.insert("x-saw-query", head.uri.query().unwrap_or_default().parse().expect("a value"));
     for (name, shown) in [("te", "x-saw-te"), ("content-type", "content-type")] {
         if let Some(value) = head.headers.get(name) {
             headers.insert(shown, value.clone());

@@ -1,5 +1,6 @@
 //! One try at one endpoint: a connection, the request, the answer's head, and the time for it.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
@@ -54,8 +55,7 @@ impl Attempts<'_> {
     ) -> Result<Answered, TryError> {
         let mut connection = endpoint.h2(self.timeouts.connect).await.map_err(TryError::Connect)?;
         let body = from_its_beginning(body)?;
-        let request = h2_request(&self.record.head, endpoint)
-            .ok_or(TryError::Invalid("the request can't be expressed in HTTP/2"))?;
+        let request = h2_request(&self.record.head, endpoint).ok_or(TryError::NotForHttp2)?;
         let place = connection.enter(self.record.started);
         let mut exchange = Http2Exchange::begin(connection.sender(), place, request, body.clone())
             .map_err(|_| TryError::Stale { unsent: true })?;
@@ -146,12 +146,16 @@ fn classify(error: ExchangeError, reused: bool) -> TryError {
     }
 }
 
-/// The request in HTTP/2's terms.
+/// The request in HTTP/2's terms, as far as its library knows them: it takes no percent sign in an authority.
 fn h2_request(head: &RequestHead, endpoint: &Endpoint) -> Option<http::Request<()>> {
     let scheme = if endpoint.uses_tls() { "https" } else { "http" };
     let authority = head.fields.get_str(Known::Host).filter(|host| !host.is_empty()).unwrap_or(&endpoint.text);
-    let uri =
-        http::Uri::builder().scheme(scheme).authority(authority).path_and_query(head.target.as_str()).build().ok()?;
+    let uri = http::Uri::builder()
+        .scheme(scheme)
+        .authority(authority)
+        .path_and_query(&*with_plain_query(&head.target))
+        .build()
+        .ok()?;
     let mut request = http::Request::new(());
     *request.method_mut() = http::Method::from_bytes(head.method.as_bytes()).ok()?;
     *request.uri_mut() = uri;
@@ -161,4 +165,14 @@ fn h2_request(head: &RequestHead, endpoint: &Endpoint) -> Option<http::Request<(
         request.headers_mut().insert(http::header::TE, http::HeaderValue::from_static("trailers"));
     }
     Some(request)
+}
+
+/// The library takes no quote or angle bracket in a query. Escaped they mean the same, and there they should have been
+/// (RFC 3986, section 3.4); in paths they are already.
+fn with_plain_query(target: &str) -> Cow<'_, str> {
+    if target.contains(['"', '<', '>']) {
+        target.replace('"', "%22").replace('<', "%3C").replace('>', "%3E").into()
+    } else {
+        target.into()
+    }
 }

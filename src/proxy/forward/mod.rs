@@ -38,6 +38,8 @@ enum TryError {
     Closed(&'static str),
     /// Not acceptable HTTP.
     Invalid(&'static str),
+    /// The backend speaks HTTP/2, in which the request can't be said.
+    NotForHttp2,
     /// No answer within the time for one try.
     Timeout,
     /// No answer within the time for the whole request.
@@ -207,7 +209,7 @@ impl<'a> Attempts<'a> {
                 again
             }
             TryError::Closed(_) | TryError::Timeout => self.within_retries(body),
-            TryError::Invalid(_) | TryError::RequestTimeout | TryError::Client(_) => false,
+            TryError::Invalid(_) | TryError::NotForHttp2 | TryError::RequestTimeout | TryError::Client(_) => false,
         }
     }
 
@@ -219,7 +221,7 @@ impl<'a> Attempts<'a> {
             TryError::Connect(_) => UpstreamError::Connect,
             TryError::Stale { .. } | TryError::Closed(_) => UpstreamError::Closed,
             TryError::Invalid(_) => UpstreamError::Invalid,
-            TryError::Client(_) => return,
+            TryError::NotForHttp2 | TryError::Client(_) => return,
         };
         self.upstream.series.error(kind);
     }
@@ -238,6 +240,9 @@ fn failure(record: Record, upstream: &Upstream, error: &TryError) -> Reply {
         }
         TryError::Closed(what) => (Code::UpstreamClosed, format!("backend {name}: {what}")),
         TryError::Invalid(what) => (Code::UpstreamInvalid, format!("backend {name}: {what}")),
+        TryError::NotForHttp2 => {
+            (Code::InvalidHost, "the host can't be written in HTTP/2, which the backend speaks".into())
+        }
         TryError::Timeout | TryError::RequestTimeout => {
             (Code::UpstreamTimeout, format!("backend {name} did not answer in time"))
         }
