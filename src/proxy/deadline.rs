@@ -48,6 +48,11 @@ impl Deadline {
         self.at.is_some()
     }
 
+    /// So long, but not beyond this moment.
+    pub(crate) fn limit(&self, span: Duration) -> Duration {
+        self.at.map_or(span, |at| span.min(at.saturating_duration_since(Instant::now())))
+    }
+
     /// Time spent elsewhere does not count.
     pub(crate) fn extend(&mut self, span: Duration) {
         self.at = self.at.map(|at| at + span);

@@ -47,6 +47,26 @@ fn connection_that_never_comes_is_given_up() {
     response.problem();
 }
 
+/// Each endpoint once had the whole time to connect, however little the request had left.
+#[test]
+fn time_for_the_request_is_not_exceeded_by_connecting() {
+    let (first, _listener, _waiting) = full_backlog();
+    let (second, _listener, _waiting) = full_backlog();
+    for protocol in ["http1", "h2"] {
+        let gateway = TestGateway::builder()
+            .backend_with(
+                "backend",
+                &[first, second],
+                &format!(", protocol: {protocol}, timeouts: {{connect: 4s, request: 300ms}}"),
+            )
+            .open_route("backend")
+            .start();
+        let begun = Instant::now();
+        assert_eq!(gateway.get("/x", "").status, 504);
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    }
+}
+
 #[test]
 fn silent_backend_is_a_504_and_is_left_alone() {
     let backend = FakeBackend::start(|connection| {

@@ -29,8 +29,8 @@ impl Attempts<'_> {
             Some(exchange) => exchange,
             None => {
                 // Boxed, like everything that is large and rare: every request's future would be as large as the largest.
-                let stream =
-                    Box::pin(resolve_connect(endpoint, self.timeouts.connect)).await.map_err(TryError::Connect)?;
+                let patience = deadline.limit(self.timeouts.connect);
+                let stream = Box::pin(resolve_connect(endpoint, patience)).await.map_err(TryError::Connect)?;
                 Box::new(Http1Exchange::new(stream, endpoint.series.open.clone()))
             }
         };
@@ -53,7 +53,7 @@ impl Attempts<'_> {
         deadline: &mut Deadline,
         interim: &mut dyn InterimSink,
     ) -> Result<Answered, TryError> {
-        let mut connection = endpoint.h2(self.timeouts.connect).await.map_err(TryError::Connect)?;
+        let mut connection = endpoint.h2(deadline.limit(self.timeouts.connect)).await.map_err(TryError::Connect)?;
         let body = from_its_beginning(body)?;
         let request = h2_request(&self.record.head, endpoint).ok_or(TryError::NotForHttp2)?;
         let place = connection.enter(self.record.started);
