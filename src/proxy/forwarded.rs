@@ -10,8 +10,8 @@ use crate::auth::Identity;
 use crate::telemetry::{IdSource, RequestId, is_traceparent};
 use crate::types::fields::{Known, list_elements};
 
-/// Names that clients must not send: identity headers, the gateway's own, and everything that looks
-/// the same to a backend that turns `-` into `_`.
+/// Names that clients must not send: identity headers, the gateway's own, and their twins, which look the same to a
+/// backend that turns `-` into `_`, or every other character than letters and digits (as older CGI servers do).
 #[derive(Debug, Default)]
 pub(crate) struct StripList {
     names: Vec<Arc<str>>,
@@ -30,9 +30,9 @@ impl StripList {
     }
 }
 
-/// Compares names without case, `_` and `-` being the same.
+/// Compares names as whoever takes twins for the same.
 fn same_name(listed: &str, name: &[u8]) -> bool {
-    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
     listed.len() == name.len() && listed.bytes().zip(name).all(|(a, b)| fold(a) == fold(*b))
 }
 
@@ -95,6 +95,7 @@ pub(crate) fn strip_client_claims(head: &mut RequestHead, origin: &Origin, strip
         Known::Other => {
             let begins_with_x = matches!(field.name_bytes().first(), Some(b'x' | b'X'));
             strip.contains(field.name_bytes())
+                || is_framing_twin(field.name_bytes())
                 || begins_with_x
                     && (has_prefix(field.name_bytes(), "x-figway-")
                         || !is_from_trusted_proxy(field.name_bytes(), origin)
@@ -118,6 +119,7 @@ pub(crate) fn strip_trailers(trailers: &mut http::HeaderMap, strip: &StripList) 
             let name = name.as_str().as_bytes();
             let known = Known::classify(name);
             strip.contains(name)
+                || is_framing_twin(name)
                 || has_prefix(name, "x-figway-")
                 || has_prefix(name, "x-forwarded-")
                 || has_twin(name)
@@ -132,12 +134,22 @@ pub(crate) fn strip_trailers(trailers: &mut http::HeaderMap, strip: &StripList) 
 
 /// A proxy that is trusted spells what it says with `-`; twins are its clients'.
 fn is_from_trusted_proxy(name: &[u8], origin: &Origin) -> bool {
-    origin.trusted && !name.contains(&b'_')
+    origin.trusted && !may_be_twin(name)
+}
+
+/// The name of the field itself holds letters, digits and `-` only.
+fn may_be_twin(name: &[u8]) -> bool {
+    name.iter().any(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-')
+}
+
+/// `Content_Length` and `Transfer_Encoding` frame the message for some backends, and for nobody before them.
+fn is_framing_twin(name: &[u8]) -> bool {
+    matches!(name.len(), 14 | 17) && (same_name("content-length", name) || same_name("transfer-encoding", name))
 }
 
 /// `x_real_ip` and `x_request_id` are what some backends make of the names that the gateway sets.
 fn has_twin(name: &[u8]) -> bool {
-    name.contains(&b'_')
+    may_be_twin(name)
         && (same_name("x-real-ip", name) || same_name("x-request-id", name) || same_name("x-forwarded-for", name))
 }
 

@@ -29,12 +29,26 @@ fn sent(head: &mut RequestHead, peer: &str, trusted: &[&str]) -> String {
 #[test]
 fn identity_headers_of_clients_are_dropped_in_every_spelling() {
     let text = sent(
-        &mut head(&[("X-User-Id", "1"), ("x_user_id", "2"), ("X-USER_ID", "3"), ("x-user-idx", "4")]),
+        &mut head(&[
+            ("X-User-Id", "1"),
+            ("x_user_id", "2"),
+            ("X-USER_ID", "3"),
+            ("x.user~id", "1"),
+            ("x-user-idx", "4"),
+        ]),
         "10.0.0.9",
         &[],
     );
     assert!(!text.contains(": 1\r\n") && !text.contains(": 2\r\n") && !text.contains(": 3\r\n"), "{text}");
     assert!(text.contains("x-user-idx: 4"));
+}
+
+#[test]
+fn twins_of_fields_that_frame_a_message_are_dropped() {
+    let twins = [("Content_Length", "9"), ("transfer.encoding", "chunked"), ("Transfer_Encodings", "kept")];
+    let text = sent(&mut head(&[twins[0], twins[1], twins[2], ("Content-Length", "2")]), "10.0.0.9", &[]);
+    assert!(!text.contains(": 9\r\n") && !text.contains(": chunked"), "{text}");
+    assert!(text.contains("transfer_encodings: kept") && text.contains("content-length: 2"), "{text}");
 }
 
 #[test]
