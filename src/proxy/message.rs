@@ -163,6 +163,22 @@ pub(crate) fn is_hop_by_hop(known: crate::types::fields::Known) -> bool {
     )
 }
 
+/// Framing, routing and credentials have no place in a trailer (RFC 9110, section 6.5.1).
+pub(crate) fn may_be_trailer(known: crate::types::fields::Known) -> bool {
+    use crate::types::fields::Known;
+    !is_hop_by_hop(known)
+        && !matches!(
+            known,
+            Known::ContentLength
+                | Known::Host
+                | Known::Authorization
+                | Known::Cookie
+                | Known::Trailer
+                | Known::Expect
+                | Known::ContentType
+        )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -189,6 +189,22 @@ fn answer_that_is_reset_never_looks_whole() {
 }
 
 #[test]
+fn trailers_of_a_stream_replace_no_header_of_an_http1_client() {
+    let address = frame_backend(move |peer, _| {
+        peer.until(HEADERS);
+        peer.send(frame(HEADERS, END_HEADERS, 1, OK));
+        peer.send(frame(DATA, 0, 1, *b"whole"));
+        let trailers = section(&[("x-sum", "1"), ("content-length", "2"), ("host", "evil"), ("x-sum", "2")]);
+        peer.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, trailers));
+        peer.closed_after();
+    });
+    let response = before(address, "").get("/x", "TE: trailers\r\nConnection: TE\r\n");
+    assert_eq!((response.text().as_str(), response.complete), ("whole", true));
+    let kept = [("x-sum", "1"), ("x-sum", "2")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(response.trailers, kept);
+}
+
+#[test]
 fn backend_of_another_protocol_is_said_to_be_one() {
     let backend = FakeBackend::start(|connection| {
         connection.send("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");

@@ -3,6 +3,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::proxy::message::may_be_trailer;
 use crate::types::fields::{Fields, Known};
 
 /// Longest line of a chunk's size with its extensions.
@@ -167,20 +168,7 @@ fn trailers(section: &[u8]) -> Result<Option<Fields>, &'static str> {
     };
     let mut fields = Fields::new();
     for header in headers {
-        // RFC 9110, section 6.5.1: framing, routing and credentials have no place in a trailer.
-        let known = Known::classify(header.name.as_bytes());
-        let forbidden = crate::proxy::message::is_hop_by_hop(known)
-            || matches!(
-                known,
-                Known::ContentLength
-                    | Known::Host
-                    | Known::Authorization
-                    | Known::Cookie
-                    | Known::Trailer
-                    | Known::Expect
-                    | Known::ContentType
-            );
-        if !forbidden {
+        if may_be_trailer(Known::classify(header.name.as_bytes())) {
             fields.push(header.name, header.value.trim_ascii());
         }
     }
