@@ -84,6 +84,16 @@ fn refused_upgrade_is_an_answer_like_any_other() {
 }
 
 #[test]
+fn answer_that_an_upgrade_is_required_says_to_what() {
+    let backend = FakeBackend::answering(|_| {
+        "HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: websocket\r\ncontent-length: 0\r\n\r\n".into()
+    });
+    let response = TestGateway::before(&backend).get("/x", "");
+    assert_eq!((response.status, response.get("upgrade")), (426, Some("websocket")));
+    assert_eq!(response.all("connection"), ["upgrade"]);
+}
+
+#[test]
 fn switch_that_nobody_asked_for_is_a_bad_answer() {
     let backend = FakeBackend::start(|connection| {
         connection.request();

@@ -20,6 +20,7 @@ use crate::auth::Identity;
 use crate::problem::{Code, Problem};
 use crate::snapshot::{Protocol, Route, Timeouts};
 use crate::telemetry::UpstreamError;
+use crate::types::fields::Known;
 
 /// A backend's answer, its body still to be read.
 struct Answered {
@@ -95,6 +96,9 @@ pub(crate) async fn forward(
     }
 }
 
+/// Says which protocol the client should ask for (RFC 9110, section 15.5.22): without it, it says nothing.
+const UPGRADE_REQUIRED: u16 = 426;
+
 /// The backend's answer, made presentable.
 fn passed_on(mut record: Record, answered: Answered, at_backend: (InFlight, Connection)) -> Reply {
     let Answered { mut head, body, upgrade } = answered;
@@ -102,7 +106,10 @@ fn passed_on(mut record: Record, answered: Answered, at_backend: (InFlight, Conn
     if is_stream(&record.head, &head) {
         record.deadline.clear();
     }
-    clean_backend_fields(&mut head.fields, head.status == 101);
+    clean_backend_fields(&mut head.fields, matches!(head.status, 101 | UPGRADE_REQUIRED));
+    if head.status == UPGRADE_REQUIRED && head.fields.may_have(Known::Upgrade) {
+        head.fields.push_known(Known::Connection, "connection", b"upgrade");
+    }
     finish_fields(&record, &mut head.fields);
     Reply { record, head, body, upgrade, close: false, _at_backend: Some(at_backend) }
 }
