@@ -136,3 +136,20 @@ impl Upstream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backend_that_is_gone_is_forgotten_once_it_has_no_request_under_way() {
+        let counts = InFlightCounts::default();
+        let under_way = counts.of("gone");
+        drop(counts.of("long-gone"));
+        counts.tidy();
+        assert!(Arc::ptr_eq(&under_way, &counts.of("gone")), "who comes back finds the requests that are under way");
+        drop(under_way);
+        counts.tidy();
+        assert!(counts.0.lock().expect("lock").is_empty());
+    }
+}
