@@ -4,30 +4,42 @@ use axum::extract::Request;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::error::Category;
-use serde_json::{Map, Value};
 
 use super::Limits;
 use super::answer::Refusal;
 use crate::problem::Code;
+use crate::types::strict_json;
 use crate::units::format_duration;
 
-/// Reads a JSON document of a fixed shape.
+/// Reads a JSON object of a fixed shape, in which every member stands once.
 ///
 /// Not JSON is 400 with line and column; JSON of another shape is 422.
 pub(super) async fn json<T: DeserializeOwned>(request: Request, limits: &Limits) -> Result<T, Refusal> {
     let bytes = checked(request, limits).await?;
     if bytes.trim_ascii().is_empty() {
-        return Err(Refusal::new(Code::InvalidRequest, "the body is empty; send a JSON document"));
+        return Err(Refusal::new(Code::InvalidRequest, "the body is empty; send a JSON object"));
     }
-    serde_json::from_slice(&bytes).map_err(|error| {
+    parsed(&bytes)
+}
+
+fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    // Via an object, for a derived reader would also take a list of the values, whose meaning hangs on their order.
+    let object = strict_json::object(bytes).map_err(|error| {
         let code = match error.classify() {
             Category::Data => Code::Unprocessable,
             Category::Syntax | Category::Eof | Category::Io => Code::InvalidRequest,
         };
-        Refusal::new(code, format!("the body at line {} column {}: {}", error.line(), error.column(), what(&error)))
-    })
+        let place = match error.line() {
+            0 => String::new(),
+            line => format!(" at line {line} column {}", error.column()),
+        };
+        Refusal::new(code, format!("the body{place}: {}", what(&error)))
+    })?;
+    serde_json::from_value(Value::Object(object))
+        .map_err(|error| Refusal::new(Code::Unprocessable, format!("the body: {error}")))
 }
 
 /// Reads a whole body that says to be JSON, within the limits.
@@ -84,45 +96,46 @@ fn what(error: &serde_json::Error) -> String {
     text.strip_suffix(&place).unwrap_or(&text).to_owned()
 }
 
-/// A JSON object in which no key stands twice: of two values for one key, neither can be the one that was meant.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct UniqueMap(pub(super) Map<String, Value>);
-
-impl<'de> serde::Deserialize<'de> for UniqueMap {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(UniqueVisitor)
-    }
-}
-
-struct UniqueVisitor;
-
-impl<'de> Visitor<'de> for UniqueVisitor {
-    type Value = UniqueMap;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<UniqueMap, A::Error> {
-        let mut map = Map::new();
-        while let Some((key, value)) = access.next_entry::<String, Value>()? {
-            if map.contains_key(&key) {
-                return Err(A::Error::custom(format!("key {key:?} stands twice")));
-            }
-            map.insert(key, value);
-        }
-        Ok(UniqueMap(map))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Change {
+        changes: serde_json::Map<String, Value>,
+        reason: String,
+    }
+
+    #[track_caller]
+    fn refused(body: &str, status: Code, expected: &str) {
+        let refusal = parsed::<Change>(body.as_bytes()).expect_err(body);
+        assert_eq!(refusal.problem().code, status, "{body}");
+        assert!(refusal.problem().detail.contains(expected), "{body}: {}", refusal.problem().detail);
+    }
+
     #[test]
-    fn a_key_that_stands_twice_is_refused() {
-        let error = serde_json::from_str::<UniqueMap>(r#"{"percent": 1, "percent": 100}"#).expect_err("twice");
-        assert!(error.to_string().contains("\"percent\" stands twice"), "{error}");
-        assert!(serde_json::from_str::<UniqueMap>("[]").is_err());
+    fn an_object_with_its_members_is_read() {
+        let change: Change = parsed(br#" {"reason": "ramp", "changes": {"percent": 1}} "#).expect("a change");
+        assert!(change.reason == "ramp" && change.changes["percent"] == 1);
+    }
+
+    #[test]
+    fn a_member_that_stands_twice_is_refused_at_any_depth() {
+        refused(r#"{"changes": {}, "reason": "a", "reason": "b"}"#, Code::Unprocessable, "\"reason\" stands twice");
+        let deep = r#"{"changes": {"rules": [{"when": {"claim.a": "x", "claim.a": "y"}}]}, "reason": "a"}"#;
+        refused(deep, Code::Unprocessable, "at line 1 column 58: member \"claim.a\" stands twice");
+    }
+
+    #[test]
+    fn values_without_names_are_no_change() {
+        refused(r#"[{"percent": 1}, "ramp"]"#, Code::Unprocessable, "the body: expected a JSON object");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        refused("{\n  \"changes\": }", Code::InvalidRequest, "at line 2 column 14: expected value");
+        refused(r#"{"changes": {}}"#, Code::Unprocessable, "the body: missing field `reason`");
+        refused(r#"{"changes": [], "reason": "a"}"#, Code::Unprocessable, "invalid type: sequence, expected a map");
     }
 }

@@ -1,7 +1,7 @@
 //! Flags over HTTP: list, show, change, history, undo.
 //!
 //! A change is conditional (`If-Match`), has a reason, and is answered when it is in effect. The API never asks
-//! back; whoever wants to be asked uses the command line or the console.
+//! back; whoever wants to be asked uses the command line.
 
 use axum::Extension;
 use axum::extract::{Request, State};
@@ -9,11 +9,11 @@ use axum::response::Response;
 use http::{HeaderValue, Uri};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::access::Caller;
 use super::answer::{self, Refusal};
-use super::body::{self, UniqueMap};
+use super::body;
 use super::flag_view::{FlagView, history_json};
 use super::request::{self, Parameter};
 use super::{AdminState, Future};
@@ -28,7 +28,7 @@ const HISTORY: usize = 100;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChangeBody {
-    changes: UniqueMap,
+    changes: Map<String, Value>,
     reason: String,
 }
 
@@ -63,7 +63,7 @@ pub(super) async fn change(
     request: Request,
 ) -> Result<Response, Refusal> {
     let Conditional { key, if_match, body } = Conditional::<ChangeBody>::read(&state, key, request).await?;
-    let ChangeBody { changes: UniqueMap(changes), reason } = body;
+    let ChangeBody { changes, reason } = body;
     let wish = Wish { key: key.clone(), reason: given(&reason)?, actor: caller.actor, if_match };
     if changes.is_empty() {
         return Err(Refusal::new(Code::Unprocessable, "changes is empty; name at least one key of the flag"));

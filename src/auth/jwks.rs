@@ -11,8 +11,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use super::Algorithm;
 use super::algorithm::KeyKind;
-use super::{Algorithm, strict_json};
+use crate::types::strict_json;
 
 /// Most keys in one set; real ones have fewer than ten.
 const MAX_KEYS: usize = 256;

@@ -7,7 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::{Algorithm, AuthError, strict_json};
+use super::{Algorithm, AuthError};
+use crate::types::strict_json;
 
 /// Longest token that is looked at, in bytes.
 pub(super) const MAX_TOKEN_BYTES: usize = 8 * 1024;

@@ -22,7 +22,6 @@ mod mint;
 mod pem;
 mod refetch;
 mod signing_key;
-mod strict_json;
 mod verify;
 
 use std::sync::Arc;

@@ -12,7 +12,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::algorithm::KeyKind;
-use super::{Algorithm, pem, strict_json};
+use super::{Algorithm, pem};
+use crate::types::strict_json;
 
 /// Why a private key can't be used or does not sign.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,6 +4,7 @@ pub mod fields;
 mod name;
 #[cfg(test)]
 pub(crate) mod property;
+pub mod strict_json;
 
 pub use name::{BackendName, FlagKey, ProviderName, RouteName, VariantName};
 

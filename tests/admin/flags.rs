@@ -138,7 +138,15 @@ async fn what_the_writer_refuses_keeps_its_meaning() {
         patch(&gateway, "\"12\"", RAMP).await.problem(status, code);
     }
     fail_with(&gateway, ChangeError::Invalid(vec!["a".into(), "b".into()]));
-    assert_eq!(patch(&gateway, "\"12\"", RAMP).await.json()["problems"], json!(["a", "b"]));
+    let document = patch(&gateway, "\"12\"", RAMP).await.json();
+    assert_eq!(document["problems"], json!(["a", "b"]));
+    let known: serde_json::Value = serde_json::from_str(figway::admin::OPENAPI).expect("JSON");
+    let own = &known["components"]["responses"]["Invalid"]["content"]["application/problem+json"]["schema"]["allOf"][1];
+    let is_described = |member: &String| {
+        let common = &known["components"]["schemas"]["Problem"]["properties"];
+        common.get(member).or(own["properties"].get(member)).is_some()
+    };
+    assert!(document.as_object().expect("an object").keys().all(is_described), "{document}");
 }
 
 #[tokio::test]
@@ -150,11 +158,13 @@ async fn a_body_that_is_no_change_is_refused_and_told_why() {
         (r#"{"changes": {"percent": 1}, "reason": " \t"}"#, 422, "unprocessable", "reason"),
         (r#"{"changes": {"percent": 1}}"#, 422, "unprocessable", "reason"),
         (r#"{"changes": {}, "reason": "x"}"#, 422, "unprocessable", "changes"),
-        (r#"{"changes": [], "reason": "x"}"#, 422, "unprocessable", "an object"),
+        (r#"{"changes": [], "reason": "x"}"#, 422, "unprocessable", "a map"),
         (r#"{"changes": {"percent": 1, "percent": 100}, "reason": "x"}"#, 422, "unprocessable", "twice"),
         (r#"{"changes": {"percent": 1}, "reason": "x", "force": true}"#, 422, "unprocessable", "force"),
         (r#"{"changes": {"percent": 1}, "reason": "x"} trailing"#, 400, "invalid-request", "trailing"),
-        ("[]", 422, "unprocessable", "line 1"),
+        (r#"{"changes": {"rules": [{"a": 1, "a": 2}]}, "reason": "x"}"#, 422, "unprocessable", "twice"),
+        ("[]", 422, "unprocessable", "a JSON object"),
+        (r#"[{"percent": 1}, "x"]"#, 422, "unprocessable", "a JSON object"),
     ] {
         let document = patch(&gateway, "\"12\"", body).await.problem(status, code);
         assert!(document["detail"].as_str().is_some_and(|told| told.contains(detail)), "{body}: {document}");

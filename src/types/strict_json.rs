@@ -1,6 +1,7 @@
 //! JSON objects in which every member name stands once, at any depth (RFC 7515 section 4, RFC 7519 section 4).
 //!
-//! Two parsers that disagree on which of two `sub` members counts are two different answers to "who is calling?".
+//! Two parsers that disagree on which of two `sub` members counts are two different answers to "who is calling?"; of two
+//! `percent` in one change of a flag, neither can be the one that was meant.
 
 use std::fmt;
 
@@ -11,7 +12,7 @@ use serde_json::{Map, Number, Value};
 ///
 /// # Errors
 /// Not JSON, not an object, or a member name stands twice; the text has line and column.
-pub(super) fn object(text: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
+pub fn object(text: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
     match serde_json::from_slice(text)? {
         Strict(Value::Object(members)) => Ok(members),
         Strict(_) => Err(Error::custom("expected a JSON object")),
