@@ -5,6 +5,8 @@
 FROM rust:1.89-slim-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
+# What the build tells SQLite about this system.
+COPY .cargo ./.cargo
 COPY src ./src
 # The demo carries the sample configuration inside the binary.
 COPY config ./config

@@ -107,6 +107,32 @@ fn hold(violations: &[String]) {
     assert!(violations.is_empty(), "\n  {}\n", violations.join("\n  "));
 }
 
+/// Cargo's settings were once left out: the image's ledger then wrote twice for each commit.
+#[test]
+fn the_image_is_built_from_all_that_the_build_reads() {
+    let read = |name: &str| std::fs::read_to_string(root().join(name)).expect(name);
+    let (recipe, admitted) = (read("Dockerfile"), read(".dockerignore"));
+    let build = recipe.split("\nFROM ").nth(1).expect("the stage that builds");
+    let copied: Vec<&str> =
+        build.lines().filter_map(|line| line.strip_prefix("COPY ")).flat_map(str::split_whitespace).collect();
+    let mut inputs: BTreeSet<String> = ["Cargo.toml", "Cargo.lock", ".cargo", "src"].map(String::from).into();
+    let mut sources = Vec::new();
+    files(&root().join("src"), "rs", &mut sources);
+    for file in sources.iter().filter(|file| !file.iter().any(|part| part == "tests")) {
+        let text = std::fs::read_to_string(file).expect("a source file");
+        for included in between(&text, "include_str!(\"", "\")") {
+            let path = file.parent().expect("a folder").join(included).canonicalize().expect(included);
+            let path = path.strip_prefix(root().canonicalize().expect("a folder")).expect("inside").to_owned();
+            inputs.extend(path.iter().next().map(|top| top.to_string_lossy().into_owned()));
+        }
+    }
+    let missing = inputs.iter().filter(|input| {
+        !copied.contains(&input.as_str()) || !admitted.lines().any(|line| line.strip_prefix('!') == Some(input))
+    });
+    hold(&missing.map(|input| format!("{input}: the Dockerfile doesn't copy it")).collect::<Vec<_>>());
+    assert!(inputs.contains("config") && inputs.contains("flags"), "{inputs:?}");
+}
+
 #[test]
 fn links_lead_somewhere() {
     let mut violations = Vec::new();
