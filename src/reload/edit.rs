@@ -30,22 +30,33 @@ pub(super) enum EditError {
 pub(super) fn edit(text: &str, flag: &str, changes: &Map<String, Value>) -> Result<String, EditError> {
     let file = parse(text)?;
     let (_, definition) = find(&file, flag)?;
+    put(&definition, changes)?;
+    let edited = file.to_string();
+    verify(text, &edited, flag, changes)?;
+    Ok(edited)
+}
+
+fn put(mapping: &Mapping, changes: &Map<String, Value>) -> Result<(), EditError> {
     for (key, value) in changes {
-        match (value, definition.get(key.as_str())) {
+        match (value, mapping.get(key.as_str())) {
             (Value::Null, None) => {}
-            (Value::Null, Some(_)) => drop(definition.remove(key.as_str())),
+            (Value::Null, Some(_)) => drop(mapping.remove(key.as_str())),
+            // New weights for the variants that are there: what stands between them stays.
+            (Value::Object(entries), Some(YamlNode::Mapping(present)))
+                if keys(&present).iter().eq(entries.keys()) && !entries.values().any(Value::is_null) =>
+            {
+                put(&present, entries)?;
+            }
             (value, present) => {
                 let wanted = node(value)?;
                 // Written alike already: its spelling and comments stay.
                 if !present.is_some_and(|present| same(&present, &wanted)) {
-                    definition.set(key.as_str(), &wanted);
+                    mapping.set(key.as_str(), &wanted);
                 }
             }
         }
     }
-    let edited = file.to_string();
-    verify(text, &edited, flag, changes)?;
-    Ok(edited)
+    Ok(())
 }
 
 /// The text has this flag at its top level.

@@ -66,6 +66,16 @@ fn the_order_of_variants_is_part_of_the_value() {
 }
 
 #[test]
+fn comments_between_variants_stay_when_only_weights_change() {
+    let text = "s:\n  variants:\n    # the old one\n    plain: 50 # most\n    'bold': 50\n  # end\n";
+    let weights = json!({"variants": {"plain": 60, "bold": 40}});
+    let expected = text.replace("plain: 50", "plain: 60").replace("'bold': 50", "'bold': 40");
+    assert_eq!(changed(text, "s", weights).expect("edited"), expected);
+    let more = changed(text, "s", json!({"variants": {"plain": 60, "bold": 30, "loud": 10}})).expect("edited");
+    assert_eq!(more, "s:\n  variants: {plain: 60, bold: 30, loud: 10}\n  # end\n");
+}
+
+#[test]
 fn rules_are_replaced_as_a_whole() {
     let edited = changed(FILE, "member-api", json!({"rules": [{"when": {"header.x-beta": ["1"]}, "serve": "new"}]}));
     let edited = edited.expect("edited");
