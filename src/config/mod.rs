@@ -34,7 +34,7 @@ mod tree;
 mod validate;
 mod whole;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -44,7 +44,7 @@ use crate::snapshot::{Diagnostic, Snapshot};
 pub use digest::sha256;
 pub use flags::definition_keys;
 pub use overlay::Overlay;
-pub use sources::read_file;
+pub use sources::{read_file, shown};
 pub use state::state_dir_by_text;
 
 /// Long-lived state that a new snapshot is wired to, kept by name across reloads.
@@ -72,6 +72,8 @@ pub struct Loaded {
     pub flags_dir: Option<PathBuf>,
     /// `state.dir`, also when something else is wrong with the config file.
     pub state_dir: PathBuf,
+    /// Line and column of each setting that the config file writes and that only a restart can change.
+    pub startup_places: BTreeMap<&'static str, (usize, usize)>,
 }
 
 /// The name is that of a flag file; others in the flags folder are not looked at.

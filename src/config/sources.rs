@@ -125,7 +125,8 @@ fn limited(bytes: Vec<u8>, readable_by_all: bool) -> Result<File, String> {
 
 /// A path for people: `config/../flags/a.yaml` is `flags/a.yaml`. Never used to open a file, since a
 /// folder may be a link.
-pub(super) fn shown(path: &Path) -> String {
+#[must_use]
+pub fn shown(path: &Path) -> String {
     let mut parts: Vec<Component<'_>> = Vec::new();
     for part in path.components() {
         match (part, parts.last()) {

@@ -13,7 +13,7 @@ use super::report::{Report, Spot};
 use super::shape::{Section, Shape, optional, required, section};
 use super::sources::{Sources, shown};
 use super::targets::Targets;
-use super::tree::{Node, parse};
+use super::tree::{Node, Position, parse};
 use super::validate::validate;
 use super::{Kept, Loaded, Overlay, admin, auth, backends, digest, is_flag_file, payments, routes, server, state};
 use crate::clock::Timestamp;
@@ -61,6 +61,7 @@ pub(super) fn load(
         root.as_ref().and_then(|root| root.get("flags")?.text_of("dir").map(|dir| loading.sources.resolve(dir)));
     let state_dir =
         root.as_ref().map_or_else(|| state::state_dir_by_text(config), |root| state::state_dir(root, &loading.sources));
+    let startup_places = root.as_ref().map(startup_places).unwrap_or_default();
     let compiled = root.as_ref().and_then(|root| loading.compile(root, flags_dir.as_deref()));
     let Loading { sources, report, .. } = loading;
     let failed = report.has_errors();
@@ -78,7 +79,17 @@ pub(super) fn load(
     if let Some(snapshot) = &snapshot {
         *kept.authenticator.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&snapshot.auth));
     }
-    Loaded { diagnostics, snapshot, files, flags_dir, state_dir }
+    Loaded { diagnostics, snapshot, files, flags_dir, state_dir, startup_places }
+}
+
+/// Where what [`Startup`] holds is written.
+fn startup_places(root: &Cursor<'_>) -> BTreeMap<&'static str, (usize, usize)> {
+    let place = |path: &'static str| {
+        let (section, key) = path.split_once('.')?;
+        let Position { line, column } = root.get(section)?.get(key)?.spot().at;
+        Some((path, (line, column)))
+    };
+    Startup::PATHS.into_iter().filter_map(place).collect()
 }
 
 fn hash(files: &[(PathBuf, String)]) -> String {

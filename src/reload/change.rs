@@ -15,7 +15,7 @@ use super::edit::{self, EditError};
 use super::publisher::{Look, Publisher};
 use super::record::{same_definition, same_value};
 use super::writer::{ChangeError, Changed, HistoryEntry, Wish};
-use crate::config::{self, Overlay, read_file};
+use crate::config::{self, Overlay, read_file, shown};
 use crate::flags::Flag;
 use crate::snapshot::{Diagnostic, Snapshot};
 use crate::types::{FlagKey, Revision};
@@ -166,12 +166,12 @@ fn file_of(publisher: &Publisher, flag: &Flag) -> Result<(PathBuf, String), Chan
         return Err(ChangeError::Conflict(format!(
             "{}: the file is a symbolic link, so it belongs to whatever made the link (a mounted ConfigMap, for \
              example); change it there",
-            path.display()
+            shown(&path)
         )));
     }
     if metadata.permissions().readonly() {
         let message = "the file is read-only; make it writable or change it where it comes from";
-        return Err(ChangeError::Conflict(format!("{}: {message}", path.display())));
+        return Err(ChangeError::Conflict(format!("{}: {message}", shown(&path))));
     }
     Ok((path, text))
 }
@@ -243,7 +243,7 @@ fn take_back(publisher: &mut Publisher, path: &Path, before: &str, after: &str) 
     publisher.refresh(Look::Always);
     restored.map_err(|error| {
         let state = "the change was refused and the old text could not be put back";
-        ChangeError::Io(format!("{}: {state}: {error}; mend the file by hand", path.display()))
+        ChangeError::Io(format!("{}: {state}: {error}; mend the file by hand", shown(path)))
     })
 }
 
@@ -252,7 +252,7 @@ fn invalid(problems: &[Diagnostic]) -> ChangeError {
 }
 
 fn refusal(path: &Path, error: &EditError) -> ChangeError {
-    ChangeError::Conflict(format!("{}: {error}", path.display()))
+    ChangeError::Conflict(format!("{}: {error}", shown(path)))
 }
 
 fn no_state(error: &io::Error) -> ChangeError {
@@ -263,8 +263,8 @@ fn cannot_write(path: &Path, error: &io::Error) -> ChangeError {
     match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => ChangeError::Conflict(format!(
             "{}: the folder is read-only for the gateway ({error}); make it writable or change the file where it comes from",
-            path.display()
+            shown(path)
         )),
-        _ => ChangeError::Io(format!("{}: {error}", path.display())),
+        _ => ChangeError::Io(format!("{}: {error}", shown(path))),
     }
 }

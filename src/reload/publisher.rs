@@ -2,7 +2,7 @@
 //!
 //! It blocks and is used by one at a time; [`super::reloader`] sees to both.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::restart::needs_restart;
 use super::seen::Seen;
 use super::watch::Watch;
 use crate::clock::Timestamp;
-use crate::config::{Loaded, Overlay, state_dir_by_text};
+use crate::config::{Loaded, Overlay, shown, state_dir_by_text};
 use crate::flags::FlagSet;
 use crate::snapshot::{Diagnostic, ReloadStatus, Severity, Snapshot, SnapshotHandle};
 use crate::types::{FlagKey, Revision};
@@ -117,7 +117,8 @@ impl Publisher {
     /// A good load that may replace what is served, or everything that speaks against it.
     fn accept(&self, loaded: &mut Loaded) -> Result<Snapshot, Vec<Diagnostic>> {
         let snapshot = snapshot_of(&self.config, loaded)?;
-        let restart = needs_restart(&self.config, &self.handle.load().startup, &snapshot.startup);
+        let running = &self.handle.load().startup;
+        let restart = needs_restart(&self.config, running, &snapshot.startup, &loaded.startup_places);
         if restart.is_empty() { Ok(snapshot) } else { Err(restart) }
     }
 
@@ -189,6 +190,7 @@ pub(super) fn load(loader: &mut dyn Loader, config: &Path, overlay: &Overlay) ->
         files: Vec::new(),
         flags_dir: None,
         state_dir: state_dir_by_text(config),
+        startup_places: BTreeMap::new(),
     })
 }
 
@@ -220,8 +222,7 @@ fn sharp_drop(before: &FlagSet, after: &FlagSet) -> Option<String> {
 }
 
 fn whole_file(file: &Path, severity: Severity, message: impl Into<String>) -> Diagnostic {
-    let file = file.display().to_string();
-    Diagnostic { severity, file, line: 0, column: 0, path: String::new(), message: message.into() }
+    Diagnostic { severity, file: shown(file), line: 0, column: 0, path: String::new(), message: message.into() }
 }
 
 #[cfg(test)]
@@ -255,6 +256,8 @@ mod tests {
         assert_eq!(said, "4 of 6 flags are gone (a, b, c, …); if nobody meant that, a file was cut short");
         let said = sharp_drop(&flags("abc"), &flags("")).expect("all");
         assert!(said.starts_with("3 of 3 flags are gone (a, b, c);"), "{said}");
+        let told = whole_file(Path::new("config/../flags"), Severity::Warning, said).to_string();
+        assert!(told.starts_with("flags: 3 of 3"), "{told}");
     }
 
     #[test]

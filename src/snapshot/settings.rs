@@ -25,6 +25,12 @@ pub struct Startup {
     pub ledger: Option<LedgerPlace>,
 }
 
+impl Startup {
+    /// The path of each of these settings in the config file.
+    pub const PATHS: [&'static str; 5] =
+        ["server.listen", "server.threads", "admin.listen", "state.dir", "payments.ledger"];
+}
+
 /// Settings of the data plane.
 #[derive(Debug, Clone)]
 pub struct Server {

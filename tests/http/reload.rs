@@ -85,7 +85,9 @@ fn route_comes_with_the_configuration_and_the_port_does_not() {
     gateway.replace("gateway.yaml", &longer.replace("threads: 1", "threads: 2").replace("/second", "/third"));
     eventually("the refusal is visible", || gateway.metric(SUCCESS) < 0.5);
     assert_eq!((gateway.get("/second", "").status, gateway.get("/third", "").status), (200, 404));
-    assert!(gateway.admin_get("/admin/v1/snapshot").text().contains("needs a restart"));
+    let line = 1 + text.lines().position(|line| line.contains("threads: 1")).expect("the setting");
+    let told = gateway.admin_get("/admin/v1/snapshot").text();
+    assert!(told.contains("needs a restart") && told.contains(&format!("gateway.yaml:{line}:")), "{told}");
 }
 
 /// Reloads that named new routes and backends once let the metrics grow for ever.

@@ -27,7 +27,14 @@ struct Reading<'a> {
 
 pub(crate) fn load(config: &Path, overlay: &Overlay) -> Loaded {
     let state_dir = state_dir_by_text(config);
-    let loaded = Loaded { diagnostics: Vec::new(), snapshot: None, files: Vec::new(), flags_dir: None, state_dir };
+    let loaded = Loaded {
+        diagnostics: Vec::new(),
+        snapshot: None,
+        files: Vec::new(),
+        flags_dir: None,
+        state_dir,
+        startup_places: BTreeMap::new(),
+    };
     let mut reading = Reading { overlay, loaded };
     if let Some(snapshot) = reading.snapshot(config)
         && reading.loaded.diagnostics.is_empty()

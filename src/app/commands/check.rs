@@ -32,7 +32,7 @@ fn report(loaded: &Loaded, now: Timestamp) -> Value {
         "errors": count(&loaded.diagnostics, Severity::Error),
         "warnings": count(&loaded.diagnostics, Severity::Warning),
         "diagnostics": loaded.diagnostics,
-        "files": loaded.files.iter().map(|(path, _)| path.display().to_string()).collect::<Vec<_>>(),
+        "files": loaded.files.iter().map(|(path, _)| config::shown(path)).collect::<Vec<_>>(),
         "hash": loaded.snapshot.as_ref().map(|snapshot| &snapshot.hash),
         "maintenance": loaded.snapshot.as_ref().map(|snapshot| windows(snapshot, now)),
     })
