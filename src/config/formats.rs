@@ -64,6 +64,7 @@ fn slug(text: &str) -> Result<(), String> {
     }
     let mend: String =
         text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(64).collect();
+    let mend = if mend.is_empty() { "member-api".to_owned() } else { mend };
     Err(format!("{} is not a key; use 1 to 64 lower-case letters, digits and dashes, such as {mend:?}", quoted(text)))
 }
 

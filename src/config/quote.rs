@@ -23,7 +23,9 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     let word = word.to_lowercase();
     let close = candidates.into_iter().map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate));
     let (distance, candidate) = close.min_by_key(|(distance, _)| *distance)?;
-    (distance <= (candidate.chars().count() / 3).clamp(1, 3)).then_some(candidate)
+    let length = candidate.chars().count();
+    // Half of a short word is no slip of the finger: `no` does not mean `on`.
+    (distance <= (length / 3).clamp(1, 3) && distance * 2 < length).then_some(candidate)
 }
 
 /// `; did you mean "…"?`, or nothing.
@@ -62,6 +64,9 @@ mod tests {
         assert_eq!(nearest("timeuots", keys), Some("timeouts"));
         assert_eq!(nearest("TLS", keys), Some("tls"));
         assert_eq!(nearest("weight", keys), None);
+        assert_eq!(nearest("of", ["off", "on"]), Some("off"));
+        assert_eq!(nearest("no", ["off", "on"]), None, "it would say the contrary");
+        assert_eq!(nearest("c", ["a", "b"]), None);
         assert_eq!(nearest(&"x".repeat(100_000), keys), None);
     }
 

@@ -114,8 +114,10 @@ impl Variables {
             property["description"] = doc.into();
             properties.insert(field.key.into(), property);
         }
+        // As `validate` has it: a section whose keys are all commented out reads as null.
+        let may_be_empty = required.is_empty() && section.exactly_one.is_empty() && tag.is_none();
         let mut object = json!({
-            "type": "object",
+            "type": if may_be_empty { json!(["object", "null"]) } else { json!("object") },
             "description": section.doc,
             "properties": properties,
             "required": required,
@@ -147,6 +149,16 @@ mod tests {
     fn what_is_not_in_this_version_is_not_in_the_schema() {
         let stages = &flags()["additionalProperties"]["oneOf"][0]["properties"]["stage"]["enum"];
         assert_eq!(*stages, json!(["legacy", "canary", "new", "retired"]));
+    }
+
+    #[test]
+    fn a_section_whose_keys_are_all_commented_out_is_in_the_schema_what_it_is_in_the_check() {
+        let properties = &config()["properties"];
+        assert_eq!(properties["state"]["type"], json!(["object", "null"]));
+        assert_eq!(properties["server"]["properties"]["limits"]["type"], json!(["object", "null"]));
+        for demanding in ["server", "flags", "payments"] {
+            assert_eq!(properties[demanding]["type"], "object", "{demanding} has a key that must be there");
+        }
     }
 
     #[test]

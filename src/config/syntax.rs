@@ -40,6 +40,9 @@ fn reason(error: &ScanError) -> String {
         ErrorKind::UnknownQuotedScalarEscape => {
             "a backslash in double quotes begins an escape; write \\\\ or use single quotes"
         }
+        ErrorKind::UnexpectedCharacter { character } if character.is_control() => {
+            return format!("the control character {character:?} can't stand in a file of this kind; remove it");
+        }
         ErrorKind::UnexpectedCharacter { character } => {
             return format!("a value can't begin with {character:?}; put it in quotes");
         }
