@@ -124,7 +124,6 @@ impl ExplainRequest {
     /// # Errors
     /// What is wrong, in a sentence.
     pub fn checked(mut self) -> Result<Self, String> {
-        self.method.make_ascii_uppercase();
         Method::from_bytes(self.method.as_bytes()).map_err(|_| format!("{:?} is not a method", self.method))?;
         if !self.path.starts_with('/') {
             return Err(format!("path {:?} does not start with a slash", self.path));

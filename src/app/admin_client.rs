@@ -37,6 +37,9 @@ impl FromStr for AdminUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("it is empty; leave it out, or write e.g. http://127.0.0.1:9901".into());
+        }
         let mend = if text.contains("://") { "http://127.0.0.1:9901".to_owned() } else { format!("http://{text}") };
         let uri: Uri = text.parse().map_err(|_| format!("it is not a URL; write e.g. {mend}"))?;
         let is_https = match uri.scheme() {
@@ -109,6 +112,12 @@ impl AdminClient {
         self.call(Method::GET, path, None, None).await
     }
 
+    /// Reads a document that has this member: another service may answer 200 on the same path.
+    pub(crate) async fn get_having(&self, path: &str, member: &str) -> Result<Answer, CallError> {
+        let answer = self.get(path).await?;
+        if answer.document.get(member).is_some() { Ok(answer) } else { Err(self.stranger(StatusCode::OK)) }
+    }
+
     /// Sends a document; `if_match` makes it conditional.
     pub(crate) async fn send(
         &self,
@@ -145,15 +154,16 @@ impl AdminClient {
             (false, Some(document)) if document["code"].is_string() => {
                 return Err(CallError::Refused { status: parts.status, document });
             }
-            _ => {
-                let (text, status) = (&self.url.text, parts.status.as_u16());
-                let error = anyhow::anyhow!("{text} answers {status}, but not as a gateway's control plane does");
-                return Err(CallError::Failed(error));
-            }
+            _ => return Err(self.stranger(parts.status)),
         };
         let tag = parts.headers.get(ETAG).and_then(|tag| tag.to_str().ok());
         let revision = tag.and_then(|tag| tag.trim_matches('"').parse().ok());
         Ok(Answer { revision, document })
+    }
+
+    fn stranger(&self, status: StatusCode) -> CallError {
+        let (text, status) = (&self.url.text, status.as_u16());
+        CallError::Failed(anyhow::anyhow!("{text} answers {status}, but not as a gateway's control plane does"))
     }
 
     fn request(
@@ -228,8 +238,25 @@ mod tests {
         }
         let error = "127.0.0.1:9901".parse::<AdminUrl>().expect_err("no scheme");
         assert!(error.ends_with("write e.g. http://127.0.0.1:9901"), "{error}");
+        let error = "".parse::<AdminUrl>().expect_err("nothing");
+        assert!(error.contains("leave it out"), "FIGWAY_ADMIN= {error}");
         let url: AdminUrl = "http://[::1]:9901/ops/".parse().expect("a URL");
         assert_eq!((url.authority.as_str(), url.prefix.as_str()), ("[::1]:9901", "/ops"));
+    }
+
+    #[tokio::test]
+    async fn another_service_that_answers_200_is_not_taken_for_a_gateway_without_flags() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let admin = format!("http://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a caller");
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{\"status\":\"up\"}";
+            tokio::io::AsyncWriteExt::write_all(&mut stream, answer).await.expect("sent");
+        });
+        let (admin, output) = (admin.parse().expect("a URL"), OutputArgs { output: Output::Table });
+        let client = AdminClient::new(&GatewayArgs { admin, token: None, output }).expect("a client");
+        let error = client.get_having("/admin/v1/flags", "flags").await.expect_err("no gateway").to_string();
+        assert!(error.ends_with("answers 200, but not as a gateway's control plane does"), "{error}");
     }
 
     #[test]

@@ -144,10 +144,10 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// Method, e.g. GET
-    #[arg(value_name = "METHOD")]
-    pub(crate) method: String,
+    #[arg(value_name = "METHOD", value_parser = method)]
+    pub(crate) method: http::Method,
     /// Path as a client would write it, e.g. /api/v1/members/7
-    #[arg(value_name = "PATH")]
+    #[arg(value_name = "PATH", value_parser = path)]
     pub(crate) path: String,
     /// A header field; may stand several times
     #[arg(long = "header", value_name = "NAME:VALUE")]
@@ -156,13 +156,23 @@ pub(crate) struct ExplainArgs {
     #[arg(long)]
     pub(crate) host: Option<String>,
     /// Pretend that a caller with this subject is authenticated
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) subject: Option<String>,
     /// Explain by this configuration, without a gateway; else a running gateway is asked
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) gateway: GatewayArgs,
+}
+
+/// People type methods in lower case; HTTP knows none of those.
+fn method(text: &str) -> Result<http::Method, String> {
+    let upper = text.to_ascii_uppercase();
+    http::Method::from_bytes(upper.as_bytes()).map_err(|_| "it is not a method; write e.g. GET".into())
+}
+
+fn path(text: &str) -> Result<String, String> {
+    if text.starts_with('/') { Ok(text.to_owned()) } else { Err(format!("it begins with a slash; write e.g. /{text}")) }
 }
 
 /// Which gateway to talk to, and how to print its answer.

@@ -24,17 +24,23 @@ pub(crate) fn print_as(output: Output, document: &Value, table: impl FnOnce(&Val
     }
 }
 
-/// Text without control characters: what a server sends must not move the cursor or recolour the screen.
+/// Text without control characters: what a server sends must not move the cursor, recolour the screen or turn the order
+/// of its letters round.
 pub(crate) fn printable(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
             '\n' => clean.push('\n'),
-            character if character.is_control() => clean.extend(character.escape_unicode()),
+            character if character.is_control() || is_reordering(character) => clean.extend(character.escape_unicode()),
             character => clean.push(character),
         }
     }
     clean
+}
+
+/// Unicode's marks, embeddings, overrides and isolates of writing direction (UAX 9, section 2).
+fn is_reordering(character: char) -> bool {
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// An error with its causes, but for those that its own words tell already.
@@ -173,6 +179,7 @@ mod tests {
         table.row(vec!["\u{1b}[2Jgone\nnext".into()]);
         assert_eq!(table.render(""), "REASON\n\\u{1b}[2Jgone next\n");
         assert_eq!(outline(&json!({"a": "\u{7}"})), "a: \\u{7}\n");
+        assert_eq!(printable("for \u{202e}ecila"), "for \\u{202e}ecila");
     }
 
     #[test]

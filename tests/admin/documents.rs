@@ -144,12 +144,14 @@ async fn explain_is_asked_by_query_or_by_document() {
         "headers": [["x-app", "ios:2"], ["x-b", "1"]], "subject": "u1",
     });
     let query =
-        "method=get&path=/api/v1/members/7%3Fa%3Db&host=shop.example&header=X-App:%20ios:2&header=x-b:1&subject=u1";
+        "method=GET&path=/api/v1/members/7%3Fa%3Db&host=shop.example&header=X-App:%20ios:2&header=x-b:1&subject=u1";
     assert_eq!(gateway.get(&format!("/admin/v1/explain?{query}")).await.json(), expected);
     let body = r#"{"path": "/api/v1/members/7?a=b", "host": "shop.example", "subject": "u1",
                    "headers": {"X-App": "ios:2", "x-b": ["1"]}}"#;
     let reply = gateway.send("POST /admin/v1/explain", &[("content-type", "application/json")], body).await;
     assert_eq!(reply.json(), expected);
+    // Methods are compared with their case: what a client sends as `get` is no GET.
+    assert_eq!(gateway.get("/admin/v1/explain?method=get&path=/").await.json()["method"], "get");
 }
 
 #[tokio::test]

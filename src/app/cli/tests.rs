@@ -70,6 +70,9 @@ fn wrong_usage_is_told_and_ends_with_2() {
     assert_eq!(refused("figway token --key k --subject s --ttl 0s"), ErrorKind::ValueValidation);
     assert_eq!(refused("figway token --key k --subject s --claim a=1 --claim a=2"), ErrorKind::ArgumentConflict);
     assert_eq!(refused("figway explain GET / --header nocolon"), ErrorKind::ValueValidation);
+    assert_eq!(refused("figway explain G@T /"), ErrorKind::ValueValidation);
+    assert_eq!(refused("figway explain GET members"), ErrorKind::ValueValidation);
+    assert_eq!(refused("figway explain GET / --subject="), ErrorKind::InvalidValue);
     assert_eq!(refused("figway explain GET / --config f --admin http://x"), ErrorKind::ArgumentConflict);
     assert_eq!(refused("figway demo --port 70000"), ErrorKind::ValueValidation);
     assert_eq!(refused("figway serve --config f --output json"), ErrorKind::UnknownArgument);

@@ -17,7 +17,7 @@ use crate::config::{self, Kept};
 pub(crate) fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
     let ExplainArgs { method, path, headers, host, subject, config, gateway } = args;
     let headers = headers.into_iter().map(|field| (field.name, field.value)).collect();
-    let request = ExplainRequest { method: method.to_ascii_uppercase(), path, host, headers, subject };
+    let request = ExplainRequest { method: method.to_string(), path, host, headers, subject };
     let explanation = match &config {
         Some(config) => explain_here(config, request)?,
         None => explain_there(&AdminClient::new(&gateway)?, &request)?,

@@ -22,10 +22,10 @@ const KILL_TRIES: usize = 5;
 pub(crate) fn run(command: FlagsCommand) -> anyhow::Result<ExitCode> {
     block_on(async {
         match command {
-            FlagsCommand::List(gateway) => look(&gateway, "/admin/v1/flags", list_table).await,
-            FlagsCommand::Show { key, gateway } => look(&gateway, &path(&key, ""), outline).await,
+            FlagsCommand::List(gateway) => look(&gateway, "/admin/v1/flags", "flags", list_table).await,
+            FlagsCommand::Show { key, gateway } => look(&gateway, &path(&key, ""), "kind", outline).await,
             FlagsCommand::History { key, limit, gateway } => {
-                look(&gateway, &path(&key, &format!("/history?limit={limit}")), history_table).await
+                look(&gateway, &path(&key, &format!("/history?limit={limit}")), "entries", history_table).await
             }
             FlagsCommand::Set(args) => set(args).await,
             FlagsCommand::Kill { key, reason, gateway } => kill(&key, &reason, &gateway).await,
@@ -35,8 +35,13 @@ pub(crate) fn run(command: FlagsCommand) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn look(gateway: &GatewayArgs, path: &str, table: impl FnOnce(&Value) -> String) -> anyhow::Result<ExitCode> {
-    let answer = AdminClient::new(gateway)?.get(path).await?;
+async fn look(
+    gateway: &GatewayArgs,
+    path: &str,
+    member: &str,
+    table: impl FnOnce(&Value) -> String,
+) -> anyhow::Result<ExitCode> {
+    let answer = AdminClient::new(gateway)?.get_having(path, member).await?;
     print_as(gateway.output.output, &answer.document, table)?;
     Ok(ExitCode::SUCCESS)
 }

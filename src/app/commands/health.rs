@@ -11,7 +11,7 @@ use crate::app::output::{cell, print_as};
 /// A gateway that is not ready, or not there, is an error and thereby exit code 1.
 pub(crate) fn run(args: &HealthArgs) -> anyhow::Result<ExitCode> {
     let client = AdminClient::new(&args.gateway)?;
-    let answer = block_on(async { Ok(client.get("/readyz").await?) })?;
+    let answer = block_on(async { Ok(client.get_having("/readyz", "ready").await?) })?;
     print_as(args.gateway.output.output, &answer.document, sentence)?;
     Ok(ExitCode::SUCCESS)
 }

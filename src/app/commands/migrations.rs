@@ -10,7 +10,7 @@ use crate::app::output::{Table, cell, print_as};
 
 pub(crate) fn run(args: &MigrationsArgs) -> anyhow::Result<ExitCode> {
     let client = AdminClient::new(&args.gateway)?;
-    let answer = block_on(async { Ok(client.get("/admin/v1/migrations").await?) })?;
+    let answer = block_on(async { Ok(client.get_having("/admin/v1/migrations", "migrations").await?) })?;
     print_as(args.gateway.output.output, &answer.document, table)?;
     Ok(ExitCode::SUCCESS)
 }
