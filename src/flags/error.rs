@@ -3,8 +3,8 @@
 /// Why a part of a flag's definition can't be read; each text ends with the mend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FlagError {
-    /// Not one of the five stages.
-    #[error("{0:?} is not a stage; use legacy, shadow, canary, new or retired")]
+    /// Not a stage.
+    #[error("{0:?} is not a stage; use legacy, canary, new or retired")]
     UnknownStage(String),
     /// Not something that a percentage can stick to.
     #[error("{0:?} is nothing to stick to; use user, claim:NAME, header:NAME, cookie:NAME or ip")]
