@@ -70,7 +70,7 @@ fn anonymous(access: AnonymousAccess, call: Call<'_>, needed: Role) -> Result<Ca
     if role < needed {
         return Err(missing("a caller without a token may only read; send \"Authorization: Bearer <secret>\""));
     }
-    Ok(Caller { actor: "anonymous".into(), role })
+    Ok(Caller { actor: AdminToken::ANONYMOUS.into(), role })
 }
 
 /// The bearer secret, if the request carries credentials at all.

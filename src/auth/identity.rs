@@ -3,7 +3,7 @@
 //! Values, not types, travel in headers: text, numbers and booleans as they are, a list of them joined by `,`, anything
 //! else as compact JSON, `null` not at all. Everything outside printable ASCII is percent-encoded as UTF-8, and so are
 //! `%` itself, spaces at either end, and a `,` inside a list's element. So no claim can break out of its header, and no
-//! two claims look alike to a backend (`["a,b"]` is not `["a","b"]`).
+//! element of a list looks like two (`["a,b"]` is not `["a","b"]`; a text `a,b` is, as a person would write a list).
 
 use std::sync::Arc;
 

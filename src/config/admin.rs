@@ -100,6 +100,10 @@ fn lower_tokens(admin: &Cursor<'_>, lowering: &mut Lowering<'_>) -> Vec<AdminTok
     let mut names = Vec::new();
     for item in admin.items_of("tokens") {
         let (Some(name), Some(file)) = (item.text_of("name"), item.get("secret_file")) else { continue };
+        if [AdminToken::ANONYMOUS, AdminToken::BY_HAND].contains(&name) {
+            let message = format!("the history calls somebody else {}; rename this caller", quoted(name));
+            lowering.report.error(&item.get("name").unwrap_or_else(|| item.clone()).spot(), message);
+        }
         if names.contains(&name) {
             let message =
                 format!("{} names two tokens, and the history could not tell them apart; rename one", quoted(name));

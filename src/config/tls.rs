@@ -42,11 +42,6 @@ pub(super) fn server_tls(tls: &Cursor<'_>, lowering: &mut Lowering<'_>) -> Optio
             _ => complete = false,
         }
     }
-    if !complete || pairs.is_empty() {
-        return None;
-    }
-    let digests = pairs.iter().flat_map(|(_, name, chain, _, key)| [(*name, &*chain.digest), ("", &*key.digest)]);
-    let digest = sha256_of_files(digests);
     let pems: Vec<_> = pairs
         .iter()
         .map(|(_, certificate_file, chain, key_file, key)| CertificatePem {
@@ -56,9 +51,29 @@ pub(super) fn server_tls(tls: &Cursor<'_>, lowering: &mut Lowering<'_>) -> Optio
             key: &key.bytes,
         })
         .collect();
-    let tls = keep(&lowering.kept.tls.server, digest, || ServerTls::from_pem(&pems))
-        .map_err(|error| lowering.report.error(&list.spot(), error.to_string()))
-        .ok()?;
+    // Each pair by itself, so that every bad one is named at once, also beside one that can't be read.
+    let report_each = |lowering: &mut Lowering<'_>| {
+        let errors = pairs.iter().zip(&pems).filter_map(|((place, ..), pem)| {
+            let error = ServerTls::from_pem(std::slice::from_ref(pem)).err()?;
+            Some((place, error))
+        });
+        errors.map(|(place, error)| lowering.report.error(&place.spot(), error.to_string())).count()
+    };
+    if !complete || pairs.is_empty() {
+        report_each(lowering);
+        return None;
+    }
+    let digests = pairs.iter().flat_map(|(_, name, chain, _, key)| [(*name, &*chain.digest), ("", &*key.digest)]);
+    let digest = sha256_of_files(digests);
+    let tls = match keep(&lowering.kept.tls.server, digest, || ServerTls::from_pem(&pems)) {
+        Ok(tls) => tls,
+        Err(error) => {
+            if report_each(lowering) == 0 {
+                lowering.report.error(&list.spot(), error.to_string());
+            }
+            return None;
+        }
+    };
     for (cert, name, ..) in &pairs {
         check_dates(cert, tls.validities.iter().filter(|one| one.file == *name), lowering);
     }

@@ -1,8 +1,8 @@
 //! Everything about publications that outlives the process: revisions, the history of flags, the last good copy.
 //!
-//! Invariants: a revision is never given twice, also across restarts; every change of a flag that was
-//! served is in the history, whoever made it and even if the process died in the middle of it. Both would be
-//! lost with two processes on one folder, so the folder is locked.
+//! Invariants, while the folder keeps its files: a revision is never given twice, also across restarts; every change
+//! of a flag that was served is in the history, whoever made it and even if the process died in the middle of it. Both
+//! would be lost with two processes on one folder, so the folder is locked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
@@ -19,10 +19,8 @@ use super::writer::HistoryEntry;
 use crate::clock::Timestamp;
 use crate::config::Loaded;
 use crate::flags::FlagSet;
+use crate::snapshot::AdminToken;
 use crate::types::{FlagKey, Revision};
-
-/// Who changed a flag that no caller of the control plane changed.
-pub(super) const BY_HAND: &str = "file";
 
 const HISTORY: &str = "flag-history.jsonl";
 const LAST_GOOD: &str = "last-good.json";
@@ -156,7 +154,7 @@ impl Record {
                 None => {
                     let file = flags.flags.get(key).map(|flag| flag.file.as_str());
                     let reason = file.map_or_else(|| "removed by hand".into(), |file| format!("edited in {file}"));
-                    let (actor, key) = (BY_HAND.into(), key.clone());
+                    let (actor, key) = (AdminToken::BY_HAND.into(), key.clone());
                     HistoryEntry { at, actor, reason, key, revision, before, after, undoes: None }
                 }
             })

@@ -163,6 +163,13 @@ pub struct AdminToken {
     pub secret: Arc<str>,
 }
 
+impl AdminToken {
+    /// What the history calls a caller without a token; no token has this name.
+    pub const ANONYMOUS: &'static str = "anonymous";
+    /// What the history calls whoever changed a file by hand; no token has this name.
+    pub const BY_HAND: &'static str = "file";
+}
+
 impl std::fmt::Debug for AdminToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AdminToken").field("name", &self.name).field("role", &self.role).finish_non_exhaustive()

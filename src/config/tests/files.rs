@@ -153,9 +153,28 @@ fn certificates_are_built_from_what_was_read_and_kept() {
     assert!(!Arc::ptr_eq(&config(&kept), &config(&Kept::default())));
 
     let setup = setup.file("config/a.key", "");
-    setup.errors(&[("3:23 server.tls.certificates", "\"a.key\" contains no private key")]);
+    setup.errors(&[("3:31 server.tls.certificates[0].cert", "\"a.key\" contains no private key")]);
     std::fs::remove_file(setup.path().join("config/a.pem")).expect("remove");
     setup.errors(&[("3:31 server.tls.certificates[0].cert", "\"a.pem\" can't be read")]);
+}
+
+#[test]
+fn every_certificate_that_is_no_good_is_named_at_once() {
+    let pair = |name| format!("{{cert: {name}.pem, key: {name}.key}}");
+    let text = format!(
+        "server:\n  listen: [\"127.0.0.1:0\"]\n  tls:\n    certificates:\n      - {}\n      - {}\n      - {}\n",
+        pair("a"),
+        pair("b"),
+        pair("c")
+    );
+    let setup = Setup::new(&text).file("config/a.pem", "").file("config/a.key", "");
+    let setup = setup.file("config/b.pem", "none").file("config/b.key", "");
+    setup.errors(&[
+        ("5:16 server.tls.certificates[0].cert", "\"a.pem\""),
+        ("6:16 server.tls.certificates[1].cert", "\"b.pem\""),
+        ("7:16 server.tls.certificates[2].cert", "\"c.pem\" can't be read"),
+        ("7:28 server.tls.certificates[2].key", "\"c.key\" can't be read"),
+    ]);
 }
 
 #[test]

@@ -208,6 +208,12 @@ fn admin_tokens_are_read_and_checked() {
             ("4:48 admin.tokens[1].secret_file", "\"b\" can't be read"),
         ],
     );
+    let setup = Setup::new(&text.replace("alice", "anonymous").replace("bob", "file"));
+    let setup = setup.file("config/a", "0123456789abcdef").file("config/b", "fedcba9876543210");
+    setup.errors(&[
+        ("3:14 admin.tokens[0].name", "the history calls somebody else \"anonymous\""),
+        ("4:14 admin.tokens[1].name", "the history calls somebody else \"file\""),
+    ]);
 }
 
 #[test]
