@@ -162,10 +162,10 @@ fn requests_of(item: &Cursor<'_>) -> Option<(RouteSpec, Spot)> {
 }
 
 fn lower_route(item: &Cursor<'_>, targets: &mut Targets<'_>, lowering: &mut Lowering<'_>) -> Option<Lowered> {
-    let cors = item.get("cors").map(|cors| lower_cors(&cors, lowering));
     let auth = auth_mode(item);
     auth.into_iter().for_each(|auth| check_issuers(item, auth, targets, lowering));
     let methods = lower_methods(item, lowering);
+    let cors = item.get("cors").map(|cors| lower_cors(&cors, methods.as_deref().unwrap_or_default(), lowering));
     let timeouts = overrides(item);
     let target = target(item, targets, lowering)?;
     // Several backends may differ in what they allow; the first stands for them, so that a warning comes once.
@@ -261,8 +261,9 @@ fn is_method(method: &Cursor<'_>) -> bool {
     method.scalar().is_some_and(|scalar| check_scalar(scalar, &METHOD).is_ok())
 }
 
-fn lower_cors(cors: &Cursor<'_>, lowering: &mut Lowering<'_>) -> Cors {
+fn lower_cors(cors: &Cursor<'_>, of_route: &[String], lowering: &mut Lowering<'_>) -> Cors {
     let lower_case = |key| cors.texts_of(key).iter().map(|name| name.to_ascii_lowercase()).collect();
+    let methods = if cors.get("methods").is_some() { cors.texts_of("methods") } else { of_route.to_vec() };
     let origins = cors.texts_of("origins");
     let credentials = cors.bool_of("credentials").unwrap_or(false);
     let any = origins.iter().any(|origin| origin == "*");
@@ -277,7 +278,7 @@ fn lower_cors(cors: &Cursor<'_>, lowering: &mut Lowering<'_>) -> Cors {
     }
     Cors {
         origins,
-        methods: cors.texts_of("methods"),
+        methods,
         headers: lower_case("headers"),
         expose: lower_case("expose"),
         credentials,

@@ -13,7 +13,7 @@ use crate::types::fields::{Fields, Known};
 pub struct Cors {
     /// Exact origins, or `*`.
     pub origins: Vec<String>,
-    /// Methods a preflight is told; the route's own unless set.
+    /// Methods a preflight is told; empty: any, so it is told the one that it asks for.
     pub methods: Vec<String>,
     /// Request headers a preflight is told (lower case).
     pub headers: Vec<String>,
@@ -41,12 +41,15 @@ impl Cors {
         self.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)).then_some(origin)
     }
 
-    fn preflight(&self, origin: Option<&str>) -> Answer {
+    fn preflight(&self, fields: &Fields) -> Answer {
+        let origin = fields.get_str(Known::Origin);
         let mut headers =
             vec![("vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers".into())];
         if let Some(allowed) = self.allow_origin(origin) {
             headers.push(("access-control-allow-origin", allowed.into()));
-            headers.push(("access-control-allow-methods", self.methods.join(", ")));
+            let asked = || fields.get_str(Known::AccessControlRequestMethod).unwrap_or_default().to_owned();
+            let methods = if self.methods.is_empty() { asked() } else { self.methods.join(", ") };
+            headers.push(("access-control-allow-methods", methods));
             if !self.headers.is_empty() {
                 headers.push(("access-control-allow-headers", self.headers.join(", ")));
             }
@@ -64,7 +67,7 @@ impl Filter for Cors {
         if !is_preflight(request.method, request.fields) {
             return Verdict::Continue;
         }
-        Verdict::Answer(Box::new(self.preflight(request.fields.get_str(Known::Origin))))
+        Verdict::Answer(Box::new(self.preflight(request.fields)))
     }
 
     fn on_response(&self, request: &Fields, response: &mut Fields) {
@@ -104,12 +107,16 @@ mod tests {
     }
 
     fn ask(method: &str, origin: &str) -> Verdict {
+        ask_for("GET", &rules(), method, origin)
+    }
+
+    fn ask_for(wanted: &str, rules: &Cors, method: &str, origin: &str) -> Verdict {
         let mut fields = Fields::new();
         fields.push("Origin", origin.as_bytes());
-        fields.push("Access-Control-Request-Method", b"GET");
+        fields.push("Access-Control-Request-Method", wanted.as_bytes());
         let mut request =
             FilterRequest { method, fields: &fields, now: Timestamp(0), identity: None, auth: None, waits: 0 };
-        rules().on_request(&mut request)
+        rules.on_request(&mut request)
     }
 
     #[test]
@@ -118,6 +125,14 @@ mod tests {
         let Answer::NoContent(headers) = *answer else { panic!("a problem") };
         assert!(headers.contains(&("access-control-allow-origin", "https://shop.example".into())));
         assert!(headers.contains(&("access-control-max-age", "600".into())));
+    }
+
+    #[test]
+    fn a_route_that_takes_any_method_allows_the_one_that_is_asked_for() {
+        let any = Cors { methods: Vec::new(), ..rules() };
+        let Verdict::Answer(answer) = ask_for("PUT", &any, "OPTIONS", "https://shop.example") else { panic!("none") };
+        let Answer::NoContent(headers) = *answer else { panic!("a problem") };
+        assert!(headers.contains(&("access-control-allow-methods", "PUT".into())), "{headers:?}");
     }
 
     #[test]

@@ -69,7 +69,8 @@ routes:
     let route = &snapshot.routes[0];
     assert_eq!((route.host.as_deref(), route.auth, route.max_body), (Some("shop.example"), AuthMode::None, Some(0)));
     assert_eq!((route.retries, route.timeouts.idle), (2, Some(Duration::from_secs(3_600))));
-    assert_eq!(route.cors.as_ref().map(|cors| cors.headers.clone()), Some(vec!["x-a".to_owned()]));
+    let cors = route.cors.as_ref().expect("rules");
+    assert_eq!((&*cors.headers, &*cors.methods), (&["x-a".to_owned()][..], &["GET".to_owned()][..]));
 }
 
 #[test]
