@@ -82,6 +82,18 @@ pub(super) fn load(
     Loaded { diagnostics, snapshot, files, flags_dir, state_dir, startup_places }
 }
 
+/// What only a restart can change.
+fn startup(root: &Cursor<'_>, lowering: &mut Lowering<'_>) -> Startup {
+    let server = root.get("server");
+    Startup {
+        listen: server.as_ref().map(|section| server::addresses(section, lowering)).unwrap_or_default(),
+        threads: server.as_ref().and_then(|section| section.integer_of("threads")).unwrap_or(0),
+        admin_listen: admin::address(root.get("admin").as_ref()),
+        state_dir: state::state_dir(root, lowering.sources),
+        ledger: payments::ledger(root, lowering.sources),
+    }
+}
+
 /// Where what [`Startup`] holds is written.
 fn startup_places(root: &Cursor<'_>) -> BTreeMap<&'static str, (usize, usize)> {
     let place = |path: &'static str| {
@@ -146,10 +158,8 @@ impl Loading<'_> {
             environment: self.environment,
             now: self.now,
         };
-        let server_section = root.get("server");
-        let admin_section = root.get("admin");
-        let server = server_section.as_ref().and_then(|section| server::lower(section, lowering));
-        let admin = admin::lower(admin_section.as_ref(), lowering);
+        let server = root.get("server").and_then(|section| server::lower(&section, lowering));
+        let admin = admin::lower(root.get("admin").as_ref(), lowering);
         let auth = auth::lower(root.get("auth").as_ref(), lowering);
         let backends = backends::lower(root, lowering);
         let mut targets = Targets {
@@ -174,13 +184,7 @@ impl Loading<'_> {
         if let Some(table) = &table {
             routes::warn_of_weaker_auth(table, &routes.sound, lowering);
         }
-        let startup = Startup {
-            listen: server_section.as_ref().map(|section| server::addresses(section, lowering)).unwrap_or_default(),
-            threads: server_section.as_ref().and_then(|section| section.integer_of("threads")).unwrap_or(0),
-            admin_listen: admin::address(admin_section.as_ref()),
-            state_dir: state::state_dir(root, lowering.sources),
-            ledger: payments::ledger(root, lowering.sources),
-        };
+        let startup = startup(root, lowering);
         let used = std::mem::take(&mut targets.used);
         self.flag_debts(&flags, &used, &places);
         Some(Snapshot {
