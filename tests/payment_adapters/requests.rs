@@ -94,12 +94,9 @@ fn a_payment_of_the_device_is_confirmed_with_its_key_and_amount() {
     let body = r#"{"cancelReason":"REF-r1","cancelAmount":12.34,"currency":"EUR"}"#;
     check("toss-like", &refund, &["POST /v1/payments/tk_1/cancel", json, KEY, STRIPE_USER, body]);
     let toss = provider("toss-like");
-    assert_eq!(toss.adapter.lookup_handle(&call(Operation::Confirm)), Ok("tok_1".into()), "void has to name it");
-    assert_eq!(
-        toss.adapter.lookup_handle(&call(Operation::Prepare)),
-        Ok(REFERENCE.into()),
-        "tokens are not written down"
-    );
+    for operation in [Operation::Prepare, Operation::Confirm] {
+        assert_eq!(toss.adapter.lookup_handle(&call(operation)), Ok(REFERENCE.into()), "tokens are not written down");
+    }
     let next = toss.adapter.next_action(&call(Operation::Prepare)).expect("local");
     assert_eq!((next["orderId"].as_str(), next["amount"].as_str()), (REFERENCE, "12.34"));
 }

@@ -21,6 +21,8 @@ mod judging;
 
 /// Fields that the transport writes.
 const TRANSPORTS_OWN: &[HeaderName] = &[HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION];
+/// One of these stands in each request about an attempt that was made before: else its answer is about any other.
+const NAMES: &[&str] = &["order_reference", "lookup", "provider_ref", "found.provider_ref"];
 const METHODS: &[Method] = &[Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
 impl Plan {
@@ -156,7 +158,7 @@ impl Compiler<'_> {
     fn handle(&mut self) -> Option<Template> {
         let source = self.draft.operations.get(&Operation::Lookup)?.handle.as_ref()?;
         let place = Place::default().key("operations").key("lookup").key("handle");
-        self.template(&place, source, &Scope::call())
+        self.template(&place, source, &Scope::handle())
     }
 
     fn operations(&mut self) -> HashMap<Operation, Planned> {
@@ -197,21 +199,22 @@ impl Compiler<'_> {
         };
         let at = place.key("request");
         let compiled: Vec<_> = match requests {
-            Requests::One(request) => vec![self.request(&at, request)],
+            Requests::One(request) => vec![self.request(operation, &at, request)],
             Requests::Several(several) => {
                 let last = several.len().saturating_sub(1);
                 for (index, _) in several.iter().enumerate().filter(|(index, one)| one.when.is_none() && *index < last)
                 {
                     self.wrong(&at.index(index), "without `when` this one always fits; put it last");
                 }
-                several.iter().enumerate().map(|(index, request)| self.request(&at.index(index), request)).collect()
+                let each = several.iter().enumerate();
+                each.map(|(index, request)| self.request(operation, &at.index(index), request)).collect()
             }
         };
         let judge = self.judge(operation, place, written);
         Some(Planned::Call(compiled.into_iter().collect::<Option<_>>()?, Box::new(judge?)))
     }
 
-    fn request(&mut self, place: &Place, draft: &RequestDraft) -> Option<Request> {
+    fn request(&mut self, operation: Operation, place: &Place, draft: &RequestDraft) -> Option<Request> {
         let scope = Scope::request(self.draft.credentials.keys());
         let when = draft.when.as_ref().map(|when| self.expression(&place.key("when"), when, &Scope::call()));
         let method = METHODS.iter().find(|method| method.as_str() == draft.method).cloned();
@@ -237,7 +240,12 @@ impl Compiler<'_> {
             Some(when) => Some(when?),
             None => None,
         };
-        Some(Request { when, method: method?, path: path?, query, headers, body: body? })
+        let request = Request { when, method: method?, path: path?, query, headers, body: body? };
+        if !matches!(operation, Operation::Charge | Operation::Prepare) && !request.reads_any(NAMES) {
+            let message = format!("nothing in it says which attempt is meant; insert one of {}", NAMES.join(", "));
+            self.wrong(place, message);
+        }
+        Some(request)
     }
 
     fn path(&mut self, place: &Place, source: &str, scope: &Scope) -> Option<Template> {

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::declared::{Credential, Declared};
 use super::draft::{AnswerDraft, CallDraft, Class, ExampleDraft, ExpectedDraft, FoundDraft};
 use super::mistake::{Mistake, Place};
+use super::overbold::overbold_rules;
 use super::plan::{Plan, Planned};
 use super::variables::Stamp;
 use super::wire;
@@ -25,7 +26,7 @@ use crate::payments::verdict::{Doubt, Proof, Verdict};
 /// What the examples showed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Tried {
-    /// Examples that do not come out as they say.
+    /// Examples that do not come out as they say, and rules that conclude something from nothing.
     pub failures: Vec<Mistake>,
     /// Rules that no example reaches.
     pub unreached: Vec<Mistake>,
@@ -42,7 +43,8 @@ pub fn try_examples(plan: &Arc<Plan>) -> Tried {
     for (index, example) in plan.examples.iter().enumerate() {
         trial.example(&all.index(index), example);
     }
-    let Trial { failures, reached, .. } = trial;
+    let Trial { mut failures, reached, .. } = trial;
+    failures.extend(overbold_rules(&adapter));
     Tried { failures, unreached: unreached(plan, &reached) }
 }
 
@@ -229,7 +231,7 @@ impl OwnedCall {
         })
     }
 
-    fn call<'a>(&'a self, found: Option<&'a Verdict>) -> Call<'a> {
+    pub(super) fn call<'a>(&'a self, found: Option<&'a Verdict>) -> Call<'a> {
         Call {
             operation: self.operation,
             provider_key: "example-key",

@@ -77,6 +77,11 @@ impl Expression {
         &self.source
     }
 
+    /// Whether it reads one of these variables, such as `amount` or `found.class`.
+    pub(super) fn reads_any(&self, names: &[&str]) -> bool {
+        self.compiled.undeclared_variables(true).iter().any(|read| names.contains(&read.as_str()))
+    }
+
     /// Its value.
     ///
     /// # Errors

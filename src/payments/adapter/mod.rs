@@ -13,6 +13,7 @@ mod filters;
 mod judge;
 mod mistake;
 mod names;
+mod overbold;
 mod plan;
 mod request;
 mod scope;

@@ -55,6 +55,19 @@ pub(super) struct Envelope {
 }
 
 impl Request {
+    /// Whether something that it sends is made of one of these variables.
+    pub(super) fn reads_any(&self, names: &[&str]) -> bool {
+        let reads = |template: &Template| template.reads_any(names);
+        let in_body = match &self.body {
+            Body::None => false,
+            Body::Json(tree) => tree.reads_any(names),
+            Body::Form(form) => form.iter().any(|(_, template)| reads(template)),
+        };
+        let in_query = self.query.iter().any(|(_, template)| reads(template));
+        let in_headers = self.headers.iter().any(|(_, template)| reads(template));
+        in_body || in_query || in_headers || reads(&self.path)
+    }
+
     /// Fills the request in.
     ///
     /// # Errors
@@ -130,6 +143,15 @@ fn flat(fields: &[(String, Template)], variables: &Value) -> Result<Vec<(String,
 }
 
 impl Tree {
+    fn reads_any(&self, names: &[&str]) -> bool {
+        match self {
+            Self::Literal(_) => false,
+            Self::Inserted(template) => template.reads_any(names),
+            Self::List(items) => items.iter().any(|item| item.reads_any(names)),
+            Self::Object(members) => members.iter().any(|(_, member)| member.reads_any(names)),
+        }
+    }
+
     fn write(&self, variables: &Value, out: &mut String) -> Result<(), Failed> {
         match self {
             Self::Literal(text) => out.push_str(text),

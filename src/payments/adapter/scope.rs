@@ -19,6 +19,8 @@ const CALL: &[&str] = &[
     "refund_reference",
     "token",
 ];
+/// Of every call, and nothing that the ledger may keep: what a client sends to pay with, and its notes.
+const NEVER_KEPT: &[&str] = &["metadata", "token"];
 /// Of requests: secrets, and what differs each time.
 const REQUEST: &[&str] = &["credentials", "nonce", "timestamp", "timestamp_iso", "timestamp_ms"];
 /// Of the request that is signed.
@@ -60,6 +62,13 @@ impl Scope {
         Self::new("a call", &[CALL], Vec::new())
     }
 
+    /// Of a lookup handle, which stays in the ledger.
+    pub(super) fn handle() -> Self {
+        let mut scope = Self::new("a handle", &[CALL], Vec::new());
+        scope.names.retain(|name| !NEVER_KEPT.contains(&name.as_str()));
+        scope
+    }
+
     fn new(place: &'static str, groups: &[&[&str]], credentials: Vec<String>) -> Self {
         let names = groups.iter().flat_map(|group| group.iter().map(|name| (*name).to_owned())).collect();
         Self { names, credentials, place }
@@ -83,6 +92,13 @@ impl Scope {
         if !self.has(first) {
             let mut known: Vec<&str> = self.names.iter().map(String::as_str).collect();
             known.sort_unstable();
+            if NEVER_KEPT.contains(&first) {
+                return Some(format!(
+                    "{} stays in the ledger, where no {first} of a client is kept; name the attempt by order_reference or \
+                     provider_ref",
+                    self.place
+                ));
+            }
             return Some(format!("there is no variable {first:?} in {}; there are {}", self.place, known.join(", ")));
         }
         match (first, second) {

@@ -104,6 +104,11 @@ impl Template {
         }
     }
 
+    /// Whether an expression in it reads one of these variables.
+    pub(super) fn reads_any(&self, names: &[&str]) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Inserted(expression) if expression.reads_any(names)))
+    }
+
     /// What stands there outside of expressions.
     pub(super) fn literals(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|piece| match piece {

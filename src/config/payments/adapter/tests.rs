@@ -145,6 +145,71 @@ fn every_mistake_in_an_adapter_is_said_with_its_place() {
     }
 }
 
+/// What is said of [`LEAST`] with more operations.
+fn said_of_least_with(operations: &str) -> Vec<String> {
+    said(&least(&[("examples:\n", &format!("{operations}\nexamples:\n"))]), Severity::Error)
+}
+
+#[test]
+fn a_handle_keeps_nothing_that_a_client_sent_to_pay_with() {
+    for (handle, expected) in [
+        ("token", Some("no token of a client is kept")),
+        ("token | default(order_reference)", Some("no token of a client is kept")),
+        ("metadata.cart", Some("no metadata of a client is kept")),
+        ("provider_ref | default(order_reference)", None),
+    ] {
+        let request = "request: {method: GET, path: \"/v1/{{ lookup }}\"}";
+        let said = said_of_least_with(&format!(
+            "  lookup:\n    handle: \"{{{{ {handle} }}}}\"\n    {request}\n    classify: [{{when: status == 404, as: not_found}}]"
+        ));
+        match expected {
+            None => assert_eq!(said, [""; 0], "{handle}"),
+            Some(part) => assert!(
+                matches!(&*said, [one] if one.starts_with("15:13 operations.lookup.handle: ") && one.contains(part)),
+                "{handle}: {said:?}"
+            ),
+        }
+    }
+}
+
+#[test]
+fn a_request_about_an_attempt_says_which() {
+    for operation in ["lookup", "void", "refund"] {
+        let ask = |path: &str| {
+            said_of_least_with(&format!(
+                "  {operation}:\n    request: {{method: POST, path: \"{path}\", form: {{amount: \"{{{{ amount }}}}\"}}}}\n    \
+                 classify: [{{when: status == 202, as: pending}}]"
+            ))
+        };
+        assert_eq!(ask("/v1/{{ order_reference }}"), [""; 0]);
+        assert_eq!(ask("/v1/{{ provider_ref }}"), [""; 0]);
+        let expected =
+            format!("15:14 operations.{operation}.request: nothing in it says which attempt is meant; insert one of");
+        for path in ["/v1/latest", "/v1/{{ refund_reference | default('') }}", "/v1/{{ found.class }}"] {
+            let said = ask(path);
+            assert!(matches!(&*said, [one] if one.starts_with(&expected)), "{path}: {said:?}");
+        }
+    }
+}
+
+#[test]
+fn no_rule_concludes_anything_from_a_bare_5xx() {
+    let with = |rule: &str| {
+        let more = format!("as: succeeded}}\n      - {{when: '{rule}', as: not_processed}}\n");
+        said(&least(&[("as: succeeded}\n", &more)]), Severity::Error)
+    };
+    for (rule, status) in
+        [("status >= 500", 500), ("status == 503", 503), ("status in [502, 504]", 502), ("status != 400", 500)]
+    {
+        let expected =
+            format!("14:16 operations.charge.classify[1].when: a bare {status} is taken for \"not_processed\"");
+        let said = with(rule);
+        assert!(matches!(&*said, [one] if one.starts_with(&expected)), "{rule}: {said:?}");
+    }
+    assert_eq!(with("status == 503 and body.error == \"maintenance\""), [""; 0]);
+    assert_eq!(with("status == 429"), [""; 0]);
+}
+
 #[test]
 fn a_rule_that_no_example_reaches_is_worth_a_warning() {
     let setup = least(&[("as: succeeded}\n", "as: succeeded}\n      - {when: 'status == 429', as: full}\n")]);

@@ -24,7 +24,7 @@ operations:
     read: {provider_ref: body.id}
     classify: [{when: status == 200 and body.ok == true, as: succeeded}]
   lookup:
-    request: {method: GET, path: /v1/charges, headers: {x-token: "{{ token }}"}}
+    request: {method: GET, path: /v1/charges, query: {of: "{{ lookup }}"}, headers: {x-token: "{{ token }}"}}
     classify: [{when: status == 404, as: not_found}]
 "#;
 
