@@ -14,7 +14,7 @@ use super::body;
 use super::request::{self, Parameter};
 use super::{AdminState, PaymentRecords};
 use crate::clock::Timestamp;
-use crate::payments::{AttemptState, Decision, Filter, PaymentId, PaymentState, Target};
+use crate::payments::{AttemptState, Decision, Filter, PaymentId, PaymentState, Target, holds_card_number};
 use crate::problem::Code;
 use crate::types::ProviderName;
 
@@ -37,7 +37,13 @@ struct ResolveBody {
 
 pub(super) async fn list(State(state): State<AdminState>, uri: Uri) -> Result<Response, Refusal> {
     let pairs = request::query(&uri, FILTERS)?;
-    let payments = records(&state)?.list(filter(&pairs)?).await?;
+    let records = records(&state)?;
+    let filter = filter(&pairs)?;
+    let asked = filter.provider.clone();
+    let payments = records.list(filter).await?;
+    if let Some(provider) = asked.filter(|_| payments == json!([])) {
+        check_provider(&state, records, provider).await?;
+    }
     Ok(answer::json(&json!({ "payments": payments })))
 }
 
@@ -106,6 +112,11 @@ fn decision(body: ResolveBody, by: String) -> Result<Decision, Refusal> {
     if reason.is_empty() || reason.chars().count() > 1_000 {
         return Err(wrong("reason is 1 to 1000 characters that say why, for those who read the journal".into()));
     }
+    if holds_card_number(reason) {
+        return Err(wrong(
+            "reason holds a card number, and the journal keeps none; name the payment in another way".into(),
+        ));
+    }
     Ok(Decision { target, state, provider_ref, reason: reason.to_owned(), by })
 }
 
@@ -114,16 +125,44 @@ fn filter(pairs: &[(String, String)]) -> Result<Filter, Refusal> {
     let manual = status.as_deref() == Some(MANUAL);
     let state = status.filter(|_| !manual).map(|status| state_named(&status)).transpose()?;
     let limit = request::limit(pairs, LIST.0, LIST.1)?;
+    let (from, to) = (moment(pairs, "from")?, moment(pairs, "to")?);
+    if from.zip(to).is_some_and(|(from, to)| from >= to) {
+        return Err(Refusal::new(Code::InvalidRequest, "from is not before to, so no payment can be between them"));
+    }
     Ok(Filter {
         state,
         manual,
         provider: request::single(pairs, "provider")?.map(ProviderName::from),
         order_id: request::single(pairs, "order_id")?,
-        from: moment(pairs, "from")?,
-        to: moment(pairs, "to")?,
+        from,
+        to,
         before: request::single(pairs, "before")?.map(|text| before(&text)).transpose()?,
         limit: u32::try_from(limit).ok(),
     })
+}
+
+/// A name that is mistyped must not look like a provider without payments. One that is no longer configured may have some.
+async fn check_provider(
+    state: &AdminState,
+    records: &dyn PaymentRecords,
+    provider: ProviderName,
+) -> Result<(), Refusal> {
+    let snapshot = state.handle.load();
+    let configured = snapshot.payments.iter().flat_map(|settings| &settings.providers).map(|one| &one.name);
+    let configured: Vec<&str> = configured.map(ProviderName::as_str).collect();
+    if configured.contains(&provider.as_str()) {
+        return Ok(());
+    }
+    let any = Filter { provider: Some(provider.clone()), limit: Some(1), ..Filter::default() };
+    if records.list(any).await? != json!([]) {
+        return Ok(());
+    }
+    let detail = format!(
+        "no provider {:?} is configured, and no payment ever went to one; there are: {}",
+        provider.as_str(),
+        configured.join(", ")
+    );
+    Err(Refusal::new(Code::InvalidRequest, detail))
 }
 
 fn state_named(status: &str) -> Result<PaymentState, Refusal> {

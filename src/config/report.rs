@@ -66,6 +66,11 @@ impl Report {
         self.errors
     }
 
+    /// Whether anything was said of this place.
+    pub(super) fn is_said(&self, spot: &Spot) -> bool {
+        self.found.iter().any(|one| one.file == *spot.file && one.path == spot.path)
+    }
+
     /// Everything, by file and position.
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
         let rank = |file: &str| self.files.iter().position(|known| **known == *file);

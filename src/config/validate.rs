@@ -144,8 +144,9 @@ pub(super) fn check_scalar(scalar: &Scalar, shape: &Shape) -> Result<(), String>
         Shape::Choice { options, .. } if options.contains(&text) => Ok(()),
         Shape::Choice { options, .. } => Err(one_of(text, options.iter().copied())),
         Shape::AnyOf(shapes) => check_scalar(scalar, &shapes[0]),
+        // Not repeated: it may be a secret that was meant to stand in a file.
         Shape::List { .. } | Shape::Section(_) | Shape::Table { .. } | Shape::Tagged { .. } => {
-            Err(format!("{} is a single value; write {}", quoted(text), expected(shape)))
+            Err(format!("\"…\" is a single value; write {}", expected(shape)))
         }
     }
 }

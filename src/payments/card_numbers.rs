@@ -9,7 +9,7 @@ const LENGTHS: std::ops::RangeInclusive<usize> = 13..=19;
 
 /// Whether a card number stands anywhere in `text`.
 #[must_use]
-pub(super) fn contains(text: &str) -> bool {
+pub fn contains(text: &str) -> bool {
     let mut scan = Scan::default();
     let mut uuid_end = 0;
     for (index, char) in text.char_indices() {

@@ -46,6 +46,7 @@ use bytes::Bytes;
 use crate::problem::Problem;
 
 pub use capacity::Capacity;
+pub use card_numbers::contains as holds_card_number;
 pub use demotion::Demotion;
 pub use distributor::Distributor;
 pub use id::PaymentId;

@@ -193,6 +193,13 @@ async fn payments_are_listed_and_shown() {
     assert_eq!(gateway.get("/admin/v1/payments/p1").await.json()["id"], "p1");
     gateway.get("/admin/v1/payments/p1?colour=red").await.problem(400, "invalid-request");
     gateway.get("/admin/v1/payments/p2").await.problem(404, "not-found");
+    gateway.get("/admin/v1/payments?provider=nobody").await.problem(400, "invalid-request");
+    let gone = gateway.get("/admin/v1/payments?provider=gone&from=2026-11-21T20:00:00Z").await.json();
+    assert_eq!(gone["payments"], serde_json::json!([]), "one that is configured no longer is no mistake");
+    gateway
+        .get("/admin/v1/payments?from=2026-11-22T00:00:00Z&to=2026-11-21T00:00:00Z")
+        .await
+        .problem(400, "invalid-request");
     for query in ["status=nonsense", "limit=1001", "from=yesterday", "before=p1", "state=pending", "to=1&to=2"] {
         gateway.get(&format!("/admin/v1/payments?{query}")).await.problem(400, "invalid-request");
     }
@@ -216,6 +223,7 @@ async fn an_operator_settles_a_payment_by_name_and_with_a_reason() {
         ("unprocessable", r#"{"as":"voided"}"#),
         ("unprocessable", r#"{"as":"voided","reason":"r","attempt":1,"refund":1}"#),
         ("unprocessable", r#"{"as":"voided","reason":"r","note":"x"}"#),
+        ("unprocessable", r#"{"as":"voided","reason":"the card was 4242 4242 4242 4242"}"#),
         ("unprocessable", r#"{"as":"succeeded","reason":"r","provider_ref":"two words"}"#),
     ] {
         gateway.operate(RESOLVE, &[], body).await.problem(422, code);

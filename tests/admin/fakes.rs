@@ -15,7 +15,7 @@ use figway::snapshot::{
     AccessLog, Admin, AdminToken, AnonymousAccess, Backend, ClientTimeouts, Diagnostic, Drain, EndpointAddress, Limits,
     Protocol, Role, Route, Server, Severity, Snapshot, SnapshotHandle, Startup, Target, TimeoutOverrides, Timeouts,
 };
-use figway::types::{FlagKey, Revision};
+use figway::types::{FlagKey, ProviderName, Revision};
 use serde_json::{Map, Value, json};
 
 pub(crate) const OPERATOR: &str = "operator-secret";
@@ -213,7 +213,14 @@ pub(crate) struct OnePayment;
 
 impl PaymentRecords for OnePayment {
     fn list(&self, filter: Filter) -> Future<Result<Value, Problem>> {
-        Box::pin(async move { Ok(json!([{ "id": "p1", "asked": format!("{filter:?}") }])) })
+        // One provider that is not configured has never had a payment, one has had some until November.
+        let none = match filter.provider.as_ref().map(ProviderName::as_str) {
+            Some("nobody") => true,
+            Some("gone") => filter.from.is_some(),
+            _ => false,
+        };
+        let one = json!({ "id": "p1", "asked": format!("{filter:?}") });
+        Box::pin(async move { Ok(if none { json!([]) } else { json!([one]) }) })
     }
 
     fn providers(&self, settings: &Settings) -> Result<Value, Problem> {

@@ -4,6 +4,8 @@ use clap::{Args, ValueEnum};
 
 use super::GatewayArgs;
 use crate::app::commands::assignment::Assignment;
+use crate::app::commands::payment_export as export;
+use crate::clock::Timestamp;
 
 #[derive(Debug, Args)]
 pub(crate) struct PaymentListArgs {
@@ -16,12 +18,12 @@ pub(crate) struct PaymentListArgs {
     /// Only those of this order
     #[arg(long = "order", value_name = "ORDER_ID")]
     pub(crate) order_id: Option<String>,
-    /// Only those accepted then or later, e.g. 2026-11-21T20:00:00Z
-    #[arg(long, value_name = "MOMENT")]
-    pub(crate) from: Option<String>,
-    /// Only those accepted before
-    #[arg(long, value_name = "MOMENT")]
-    pub(crate) to: Option<String>,
+    /// First day (UTC, e.g. 2026-11-01) or moment (2026-11-21T20:00:00Z) of acceptance
+    #[arg(long, value_name = "DAY", value_parser = export::first_moment)]
+    pub(crate) from: Option<Timestamp>,
+    /// Last day (UTC, included), or the moment before which they were accepted
+    #[arg(long, value_name = "DAY", value_parser = export::end_moment)]
+    pub(crate) to: Option<Timestamp>,
     /// Only those older than this payment: the last one of the page before
     #[arg(long, value_name = "ID")]
     pub(crate) before: Option<String>,

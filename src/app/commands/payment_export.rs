@@ -18,7 +18,7 @@ use crate::app::output::{Table, cell, print_as};
 use crate::clock::Timestamp;
 use crate::payments::{AttemptState, Difference, EntryKind, LedgerEntry, PaymentId, SettledLine, Settlement};
 
-/// The members of a [`LedgerEntry`], in order.
+/// Headings of the CSV: the members of a [`LedgerEntry`], in order.
 const HEADINGS: &[&str] = &[
     "kind",
     "payment",
@@ -42,7 +42,7 @@ pub(super) async fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
     let Some(file) = &args.against else {
         let out = io::BufWriter::new(io::stdout().lock());
         let exported = match output {
-            Output::Table => export(&pages, &mut Csv::new(out)?).await,
+            Output::Table => export(&pages, &mut Csv::new(out)).await,
             Output::Json => export(&pages, &mut JsonLines(out)).await,
         };
         return match exported {
@@ -159,25 +159,37 @@ trait Sink {
     fn finish(&mut self) -> anyhow::Result<()>;
 }
 
-struct Csv<W: Write>(csv::Writer<W>);
+struct Csv<W: Write> {
+    out: csv::Writer<W>,
+    has_headings: bool,
+}
 
 impl<W: Write> Csv<W> {
-    /// Begins with the headings, also if nothing follows.
-    fn new(out: W) -> anyhow::Result<Self> {
-        let mut writer =
-            csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).has_headers(false).from_writer(out);
-        writer.write_record(HEADINGS)?;
-        Ok(Self(writer))
+    fn new(out: W) -> Self {
+        let mut builder = csv::WriterBuilder::new();
+        let out = builder.terminator(csv::Terminator::CRLF).has_headers(false).from_writer(out);
+        Self { out, has_headings: false }
+    }
+
+    /// Written once the gateway has answered: headings alone would say that there were no payments.
+    fn headings(&mut self) -> anyhow::Result<()> {
+        if !self.has_headings {
+            self.out.write_record(HEADINGS)?;
+            self.has_headings = true;
+        }
+        Ok(())
     }
 }
 
 impl<W: Write> Sink for Csv<W> {
     fn put(&mut self, entry: &LedgerEntry) -> anyhow::Result<()> {
-        Ok(self.0.serialize(entry)?)
+        self.headings()?;
+        Ok(self.out.serialize(entry)?)
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
-        Ok(self.0.flush()?)
+        self.headings()?;
+        Ok(self.out.flush()?)
     }
 }
 

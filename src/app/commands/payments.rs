@@ -10,6 +10,7 @@ use super::{payment_export, payment_trial, payment_weights};
 use crate::app::admin_client::{AdminClient, block_on, encode};
 use crate::app::cli::{GatewayArgs, PaymentListArgs, PaymentResolveArgs, PaymentsCommand};
 use crate::app::output::{Table, cell, outline, print_as};
+use crate::clock::Timestamp;
 
 pub(crate) fn run(command: PaymentsCommand) -> anyhow::Result<ExitCode> {
     match command {
@@ -25,12 +26,13 @@ pub(crate) fn run(command: PaymentsCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn list_path(args: &PaymentListArgs) -> String {
+    let (from, to) = (args.from.map(Timestamp::rfc3339), args.to.map(Timestamp::rfc3339));
     let filters = [
         ("status", &args.status),
         ("provider", &args.provider),
         ("order_id", &args.order_id),
-        ("from", &args.from),
-        ("to", &args.to),
+        ("from", &from),
+        ("to", &to),
         ("before", &args.before),
     ];
     let mut path = format!("/admin/v1/payments?limit={}", args.limit);

@@ -1,4 +1,5 @@
-//! Settlement files of providers: CSV (RFC 4180) or JSON, line by line, under the names that a person gives.
+//! Settlement files of providers: CSV (RFC 4180; semicolons and tabs will do) or JSON, line by line, under the names that
+//! a person gives. A name that leads nowhere is an error, since what it stands for would never be compared.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -44,29 +45,31 @@ pub(super) fn read(
     mut take: impl FnMut(SettledLine) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let shown = path.display();
-    let file = File::open(path).with_context(|| format!("{shown} can't be read"))?;
+    let mut file = BufReader::new(File::open(path).with_context(|| format!("{shown} can't be read"))?);
+    skip_byte_order_mark(&mut file).with_context(|| format!("{shown} can't be read"))?;
     let mut interpreted = |line: u32, field: &dyn Fn(&str) -> Option<String>| {
         let read = interpret(line, field, format).with_context(|| format!("{shown}:{line}"))?;
         read.map_or(Ok(()), &mut take)
     };
-    if path.extension().is_some_and(|end| end == "json" || end == "jsonl") {
+    if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("json") || end.eq_ignore_ascii_case("jsonl")) {
         let mut number = 0;
-        return read_json(BufReader::new(file), |value| {
+        let mut nowhere: Vec<&Column> = format.columns.iter().collect();
+        read_json(file, |value| {
             number += 1;
+            nowhere.retain(|named| place(&value, &named.column).is_none());
             interpreted(number, &|name| text(place(&value, &column(format, name))?))
         })
-        .with_context(|| format!("{shown} can't be read as JSON"));
+        .with_context(|| format!("{shown} can't be read as JSON"))?;
+        return match nowhere.first().filter(|_| number > 0) {
+            Some(Column { name, column }) => bail!("no object of {shown} has {column:?}, which was named for {name}"),
+            None => Ok(()),
+        };
     }
-    let mut reader = csv::ReaderBuilder::new().flexible(false).trim(csv::Trim::All).from_reader(BufReader::new(file));
+    let separator = separator(file.fill_buf().with_context(|| format!("{shown} can't be read"))?);
+    let mut builder = csv::ReaderBuilder::new();
+    let mut reader = builder.delimiter(separator).flexible(false).trim(csv::Trim::All).from_reader(file);
     let headings = reader.headers().with_context(|| format!("{shown} has no line of headings"))?.clone();
-    let find = |name: &str| headings.iter().position(|heading| heading == column(format, name));
-    let places: Vec<_> = NAMES.iter().map(|name| (*name, find(name))).collect();
-    for Column { name, column } in &format.columns {
-        if !places.iter().any(|(known, place)| known == name && place.is_some()) {
-            let headings: Vec<_> = headings.iter().collect();
-            bail!("{shown} has no column {column:?} for {name}; it has {}", headings.join(", "));
-        }
-    }
+    let places = places(&headings, format).with_context(|| shown.to_string())?;
     let mut record = csv::StringRecord::new();
     while reader.read_record(&mut record).with_context(|| format!("{shown} is not valid CSV"))? {
         // Of the row, as spreadsheets count: the reader's own count of lines is one off after CRLF.
@@ -76,6 +79,41 @@ pub(super) fn read(
             record.get((*place)?).filter(|text| !text.is_empty()).map(str::to_owned)
         };
         interpreted(line, &field)?;
+    }
+    Ok(())
+}
+
+/// Where a line has what.
+fn places(headings: &csv::StringRecord, format: &FormatArgs) -> anyhow::Result<Vec<(&'static str, Option<usize>)>> {
+    let mut found = Vec::new();
+    for name in NAMES {
+        let column = column(format, name);
+        let mut places = headings.iter().enumerate().filter(|(_, heading)| *heading == column).map(|(place, _)| place);
+        let place = places.next();
+        if places.next().is_some() {
+            bail!("there are two columns {column:?}; give one of them another name");
+        }
+        if place.is_none() && format.columns.iter().any(|named| named.name == *name) {
+            let headings: Vec<_> = headings.iter().collect();
+            bail!("there is no column {column:?} for {name}; there are {}", headings.join(", "));
+        }
+        found.push((*name, place));
+    }
+    Ok(found)
+}
+
+/// What stands between the fields: spreadsheets of half the world write semicolons.
+fn separator(start: &[u8]) -> u8 {
+    let first = start.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+    let mut others = [b';', b'\t'].into_iter();
+    let other = if first.contains(&b',') { None } else { others.find(|byte| first.contains(byte)) };
+    other.unwrap_or(b',')
+}
+
+fn skip_byte_order_mark(file: &mut impl BufRead) -> std::io::Result<()> {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    if file.fill_buf()?.starts_with(MARK) {
+        file.consume(MARK.len());
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::adapter_file::ADAPTER_FILE;
-use super::secret;
+use super::{adapter_parts, secret};
 use crate::clock::Timestamp;
 use crate::config::cursor::Cursor;
 use crate::config::formats::ANY;
@@ -92,7 +92,12 @@ pub(super) fn read(shown: &Arc<str>, path: &Path, text: &str, lowering: &mut Low
     let root = Cursor::root(shown, root);
     let before = lowering.report.error_count();
     validate(&root, &ADAPTER_FILE, lowering.report);
-    if broken || lowering.report.error_count() > before {
+    if broken {
+        return None;
+    }
+    let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if lowering.report.error_count() > before {
+        report_readable(&root, &name, lowering);
         return None;
     }
     let draft: Draft = match serde_json::from_value(json(&root)) {
@@ -102,7 +107,6 @@ pub(super) fn read(shown: &Arc<str>, path: &Path, text: &str, lowering: &mut Low
             return None;
         }
     };
-    let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     match Plan::compile(&name, draft) {
         Ok(plan) => {
             let plan = Arc::new(plan);
@@ -120,6 +124,19 @@ pub(super) fn read(shown: &Arc<str>, path: &Path, text: &str, lowering: &mut Low
                 lowering.report.error(&spot(&root, &mistake.place), mistake.message);
             }
             None
+        }
+    }
+}
+
+/// Says what is wrong in the sound parts of a file whose shape is not.
+fn report_readable(root: &Cursor<'_>, name: &str, lowering: &mut Lowering<'_>) {
+    let mistakes = adapter_parts::readable(json(root)).and_then(|draft| Plan::compile(name, draft).err());
+    // An operation that is missing may be one that can't be read.
+    let lacks_an_operation = |place: &Place| place.0.len() == 1 || place.0[0] == Step::Key("flow".to_owned());
+    for mistake in mistakes.into_iter().flatten().filter(|mistake| !lacks_an_operation(&mistake.place)) {
+        let spot = spot(root, &mistake.place);
+        if !lowering.report.is_said(&spot) {
+            lowering.report.error(&spot, mistake.message);
         }
     }
 }

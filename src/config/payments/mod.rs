@@ -2,6 +2,7 @@
 
 mod adapter;
 mod adapter_file;
+mod adapter_parts;
 mod availability;
 mod client_api;
 mod ledger;

@@ -100,7 +100,7 @@ fn kinds_and_what_they_need_are_checked() {
     );
     check("a: {kind: switch, state: off, persent: 5}\n", &["1:31: a.persent: unknown key \"persent\""]);
     check("a: {kind: switch, state: false}\n", &["1:26: a.state: \"false\" is not one of off, on"]);
-    check("a: 1\n", &["1:4: a: \"1\" is a single value"]);
+    check("a: 1\n", &["1:4: a: \"…\" is a single value"]);
     check("- a\n", &["1:1: \"[…]\" is a list; write a mapping"]);
     check(
         "A_b: {kind: switch, state: off}\n",

@@ -86,7 +86,7 @@ extra: 1
     errors(
         text,
         &[
-            ("1:18 server.listen", "\"8080\" is a single value; write a list, each item an address and port"),
+            ("1:18 server.listen", "\"…\" is a single value; write a list, each item an address and port"),
             ("1:24 server.thread", "unknown key \"thread\"; did you mean \"threads\"?"),
             ("3:22 backends.shop.endpoints[0]", "\"shop\" has no port; write host:port"),
             ("3:49 backends.shop.timeouts.connect", "\"250\" has no unit; write \"250ms\""),
@@ -128,7 +128,7 @@ fn types_and_ranges_are_checked() {
     errors(
         "server:\n  listen: [\"127.0.0.1:0\"]\n  drain: 5s\n  access_log: stderr\n",
         &[
-            ("3:10 server.drain", "\"5s\" is a single value; write a mapping with the keys delay, timeout"),
+            ("3:10 server.drain", "\"…\" is a single value; write a mapping with the keys delay, timeout"),
             ("4:15 server.access_log", "\"stderr\" is not one of stdout, off"),
         ],
     );

@@ -53,7 +53,33 @@ fn columns_have_the_names_that_a_person_gives() {
     let columns = ["reference=/order/id", "provider_ref=tx"];
     assert_eq!(lines("a.json", json, &format(&columns, AmountUnit::Minor)).expect("readable"), [charge(1)]);
     let error = lines("a.csv", "a,b\n", &format(&["amount=c"], AmountUnit::Minor)).expect_err("no such column");
-    assert!(format!("{error:#}").contains("no column \"c\" for amount; it has a, b"), "{error:#}");
+    assert!(format!("{error:#}").contains("no column \"c\" for amount; there are a, b"), "{error:#}");
+}
+
+#[test]
+fn files_of_spreadsheets_are_read_as_they_are() {
+    let minor = format(&[], AmountUnit::Minor);
+    let csv = "reference,provider_ref,amount,currency\r\nR-1,ch_1,1234,EUR\r\n";
+    for content in [csv.replace(',', ";"), csv.replace(',', "\t"), format!("\u{feff}{csv}")] {
+        assert_eq!(lines("a.csv", &content, &minor).expect("readable"), [charge(2)], "{content:?}");
+    }
+    let json = "\u{feff}[{\"reference\":\"R-1\",\"provider_ref\":\"ch_1\",\"amount\":1234,\"currency\":\"EUR\"}]";
+    assert_eq!(lines("A.JSON", json, &minor).expect("readable"), [charge(1)]);
+}
+
+#[test]
+fn a_name_that_leads_nowhere_or_to_two_columns_is_an_error() {
+    let twice = "reference,amount,amount\nR-1,1,2\n";
+    let json = r#"[{"reference":"R-1","amount":1}]"#;
+    let wrong = format(&["currency=/order/curency"], AmountUnit::Minor);
+    for (name, content, format, part) in [
+        ("a.csv", twice, &format(&[], AmountUnit::Minor), "two columns \"amount\""),
+        ("a.json", json, &wrong, "has \"/order/curency\", which was named for currency"),
+    ] {
+        let error = format!("{:#}", lines(name, content, format).expect_err(content));
+        assert!(error.contains(part), "{error}");
+    }
+    assert!(lines("a.json", "[]", &wrong).expect("readable").is_empty());
 }
 
 #[test]

@@ -145,6 +145,49 @@ fn every_mistake_in_an_adapter_is_said_with_its_place() {
     }
 }
 
+#[test]
+fn mistakes_of_shape_hide_none_in_templates_and_rules() {
+    let said = said(
+        &least(&[
+            ("credentials.key", "credentials.kye"),
+            ("      method: POST\n", "      method: SEND\n"),
+            ("body.amount", "body.amount |"),
+            ("as: succeeded}\n", "as: sucess}\n      - {when: 'statsu == 1', as: declined}\n      - {as: declined}\n"),
+        ]),
+        Severity::Error,
+    );
+    for (place, part) in [
+        ("3:16 auth.bearer: ", "\"kye\" is not listed"),
+        ("7:15 operations.charge.request.method: ", "\"SEND\" is not one of"),
+        ("10:43 operations.charge.read.amount: ", "is no expression"),
+        ("13:37 operations.charge.classify[0].as: ", "\"sucess\" is not one of"),
+        ("14:16 operations.charge.classify[1].when: ", "no variable \"statsu\""),
+        ("15:9 operations.charge.classify[2]: ", "key \"when\" is missing"),
+    ] {
+        assert!(said.iter().any(|one| one.starts_with(place) && one.contains(part)), "{place}{part}: {said:#?}");
+    }
+    assert_eq!(said.len(), 6, "{said:#?}");
+}
+
+#[test]
+fn what_could_not_be_read_is_not_said_to_be_missing() {
+    for (find, replace) in [
+        ("charge:\n", "chagre:\n"),
+        ("credentials: {key: required}", "credentials: {key: needed}"),
+        ("    read: {", "    read: {x: y, "),
+        ("    request:\n      method: POST\n      path", "    request:\n      mehtod: POST\n      path"),
+        ("description: d", "descripton: d"),
+    ] {
+        let said = said(&least(&[(find, replace)]), Severity::Error);
+        let is_of_shape = |one: &String| {
+            ["unknown key", "is not one of", "key \"method\"", "key \"description\""]
+                .iter()
+                .any(|part| one.contains(part))
+        };
+        assert!(said.iter().all(is_of_shape), "{replace}: {said:#?}");
+    }
+}
+
 /// What is said of [`LEAST`] with more operations.
 fn said_of_least_with(operations: &str) -> Vec<String> {
     said(&least(&[("examples:\n", &format!("{operations}\nexamples:\n"))]), Severity::Error)
@@ -233,6 +276,7 @@ fn the_secrets_that_an_adapter_lists_are_needed_and_no_others() {
     check(", credentials: {key: {env: NOBODY}}", "\"NOBODY\" is not set in the environment");
     check(", credentials: {key: {file: nowhere}}", "can't be read");
     check(", credentials: {key: {file: empty}}", "holds no secret");
+    check(", credentials: {key: sk_live_1}", "\"…\" is a single value; write a mapping with the keys env, file");
     check(", credentials: {key: {}}", "write exactly one of \"env\" and \"file\"");
     check(", credentials: {key: {env: PORT}, kye: {env: PORT}}", "no credential \"kye\"; did you mean \"key\"?");
 }

@@ -15,9 +15,9 @@ impl Compiler<'_> {
         let read = self.read(&place.key("read"), &written.read, &scope);
         for (index, echo) in written.expect.iter().enumerate() {
             let (name, known) = match echo {
-                Echo::Amount => ("amount", read.amount.is_some()),
-                Echo::Currency => ("currency", read.currency.is_some()),
-                Echo::OrderReference => ("order_reference", read.order_reference.is_some()),
+                Echo::Amount => ("amount", written.read.amount.is_some()),
+                Echo::Currency => ("currency", written.read.currency.is_some()),
+                Echo::OrderReference => ("order_reference", written.read.order_reference.is_some()),
             };
             if !known {
                 self.wrong(&place.key("expect").index(index), format!("read.{name} does not say where it stands"));
