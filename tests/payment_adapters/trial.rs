@@ -90,16 +90,38 @@ fn an_answer_about_something_else_is_unknown() {
 #[test]
 fn what_cannot_be_tried_says_why() {
     for (arguments, expected) in [
-        (vec!["canonical", "--operation", "lookup", "--reference", "r"], "--base-url is missing"),
-        (vec!["alpha", "--operation", "lookup", "--reference", "r"], "with --config FILE"),
-        (vec!["canonical", "--operation", "look", "--reference", "r"], "there is no such operation"),
+        (vec!["canonical", "--operation", "lookup", "--reference", REFERENCE], "--base-url is missing"),
+        (vec!["alpha", "--operation", "lookup", "--reference", REFERENCE], "with --config FILE"),
+        (vec!["canonical", "--operation", "look", "--reference", REFERENCE], "there is no such operation"),
         (
-            vec!["nowhere.yaml", "--operation", "lookup", "--reference", "r", "--base-url", "http://127.0.0.1:1"],
+            vec!["nowhere.yaml", "--operation", "lookup", "--reference", REFERENCE, "--base-url", "http://127.0.0.1:1"],
             "can't be read",
         ),
     ] {
         let output = figway(&arguments);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains(expected), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn what_no_payment_could_have_is_not_tried() {
+    let try_with = |arguments: &[&str]| {
+        let standard = ["canonical", "--operation", "charge", "--base-url", "http://127.0.0.1:1", "--really"];
+        let output = figway(&[&standard[..], arguments].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        (output.status.code(), said)
+    };
+    for (arguments, status, part) in [
+        (&["--reference", "two words"][..], 2, "6 to 64 characters"),
+        (&["--reference", "short"], 2, "6 to 64 characters"),
+        (&["--reference", REFERENCE, "--amount", "0"], 2, "--amount"),
+        (&["--reference", REFERENCE, "--currency", "eur"], 2, "ISO 4217"),
+        (&["--reference", REFERENCE, "--config", "x", "--credential", "api_key=TRIAL_KEY"], 2, "cannot be used with"),
+        (&["--reference", REFERENCE, "--token", "4242424242424242"], 1, "--token holds a card number"),
+    ] {
+        let (code, said) = try_with(arguments);
+        assert!(code == Some(status) && said.contains(part), "{arguments:?}: {code:?} {said}");
+        assert!(!said.contains("4242424242424242"), "{said}");
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::OutputArgs;
-use crate::payments::Operation;
+use crate::payments::{Currency, MAX_AMOUNT, Operation};
 
 /// A call to try.
 #[derive(Debug, Args)]
@@ -18,7 +18,7 @@ pub(crate) struct TryArgs {
     #[arg(long, value_parser = operation)]
     pub(crate) operation: Operation,
     /// The order reference, e.g. 01M7Y3A9VY0FQQAMKRC02P2MQT-1
-    #[arg(long)]
+    #[arg(long, value_parser = reference)]
     pub(crate) reference: String,
     /// The provider's own name for the payment, where it has one
     #[arg(long)]
@@ -27,11 +27,11 @@ pub(crate) struct TryArgs {
     #[arg(long)]
     pub(crate) handle: Option<String>,
     /// Amount in the currency's minor unit; an answer about another one is unknown
-    #[arg(long, default_value_t = 1234)]
+    #[arg(long, default_value_t = 1234, value_parser = clap::value_parser!(u64).range(1..=MAX_AMOUNT))]
     pub(crate) amount: u64,
     /// Currency, ISO 4217
-    #[arg(long, default_value = "EUR")]
-    pub(crate) currency: String,
+    #[arg(long, default_value = "EUR", value_parser = currency)]
+    pub(crate) currency: Currency,
     /// Payment method
     #[arg(long, default_value = "card")]
     pub(crate) method: String,
@@ -47,8 +47,8 @@ pub(crate) struct TryArgs {
     /// Where the provider listens, e.g. http://127.0.0.1:7101
     #[arg(long, value_name = "URL")]
     pub(crate) base_url: Option<String>,
-    /// A secret of the adapter and the environment variable that holds it; may stand several times
-    #[arg(long = "credential", value_name = "NAME=VARIABLE")]
+    /// A secret of an adapter's file and the environment variable that holds it; may stand several times
+    #[arg(long = "credential", value_name = "NAME=VARIABLE", conflicts_with = "config")]
     pub(crate) credentials: Vec<CredentialFrom>,
     /// Send it, although it may move money
     #[arg(long)]
@@ -82,4 +82,16 @@ fn operation(text: &str) -> Result<Operation, String> {
         let known: Vec<_> = Operation::ALL.iter().map(|operation| operation.as_str()).collect();
         format!("there is no such operation; there are {}", known.join(", "))
     })
+}
+
+fn reference(text: &str) -> Result<String, String> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if (6..=64).contains(&text.len()) && text.bytes().all(known) {
+        return Ok(text.to_owned());
+    }
+    Err("an order reference has 6 to 64 characters of A-Z, a-z, 0-9, _ and -".to_owned())
+}
+
+fn currency(text: &str) -> Result<Currency, String> {
+    Currency::parse(text).ok_or_else(|| "it must be a currency code of ISO 4217 in upper case, such as EUR".to_owned())
 }

@@ -16,7 +16,7 @@ use crate::app::output::{outline, print_as};
 use crate::config::{self, Kept, Overlay};
 use crate::payments::adapter::{Ability, Answer, Call, WireRequest};
 use crate::payments::{
-    BaseUrl, CallError, Currency, HttpTransport, MAX_AMOUNT, Money, Operation, Provider, Transport as _, Verdict,
+    BaseUrl, CallError, HttpTransport, Money, Operation, Provider, Transport as _, Verdict, holds_card_number,
 };
 use crate::snapshot::Severity;
 
@@ -26,15 +26,18 @@ const SHOWN: usize = 4096;
 const PRIVATE: &[&str] = &["authorization", "set-cookie"];
 
 pub(crate) fn run(args: &TryArgs) -> anyhow::Result<ExitCode> {
+    // Said here: the command line's own messages repeat what was typed.
+    if args.token.as_deref().is_some_and(holds_card_number) {
+        bail!("--token holds a card number; take a token that the provider gives out for tests");
+    }
     let provider = provider(args)?;
-    let money = money(args)?;
     let call = Call {
         operation: args.operation,
         provider_key: &format!("figway-try-{:016x}", fastrand::u64(..)),
         order_reference: &args.reference,
         lookup: args.handle.as_deref().unwrap_or(&args.reference),
         provider_ref: args.provider_ref.as_deref(),
-        money,
+        money: Money { amount: args.amount, currency: args.currency },
         method: &args.method,
         capture: !args.no_capture,
         token: args.token.as_deref(),
@@ -81,14 +84,6 @@ pub(crate) fn run(args: &TryArgs) -> anyhow::Result<ExitCode> {
     Ok(if known { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn money(args: &TryArgs) -> anyhow::Result<Money> {
-    let Some(currency) = Currency::parse(&args.currency) else { bail!("{:?} is no currency in use", args.currency) };
-    if !(1..=MAX_AMOUNT).contains(&args.amount) {
-        bail!("--amount must be from 1 to {MAX_AMOUNT}, in the currency's minor unit");
-    }
-    Ok(Money { amount: args.amount, currency })
-}
-
 /// The provider to call: one of the configuration, or one made up around an adapter.
 fn provider(args: &TryArgs) -> anyhow::Result<Provider> {
     let alone = args.what == crate::payments::adapter::CANONICAL || args.what.ends_with(".yaml");
@@ -111,8 +106,10 @@ fn provider(args: &TryArgs) -> anyhow::Result<Provider> {
         bail!("nothing was sent");
     };
     let settings = snapshot.payments.and_then(Arc::into_inner).context("the configuration has no payments")?;
+    let known = settings.providers.iter().map(|provider| provider.name.as_str()).collect::<Vec<_>>().join(", ");
     let found = settings.providers.into_iter().find(|provider| provider.name.as_str() == name);
-    let mut provider = found.and_then(Arc::into_inner).with_context(|| format!("there is no provider {name:?}"))?;
+    let found = found.and_then(Arc::into_inner);
+    let mut provider = found.with_context(|| format!("there is no provider {name:?}; there are {known}"))?;
     if let Some(url) = args.base_url.as_ref().filter(|_| !alone) {
         let url = BaseUrl::parse(url)?;
         if url.is_https() != provider.base_url.is_https() {

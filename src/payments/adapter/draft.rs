@@ -30,13 +30,11 @@ pub struct Draft {
     #[serde(default)]
     pub answer_format: AnswerFormat,
     /// The `Authorization` of every request.
-    #[serde(default)]
     pub auth: Option<AuthDraft>,
     /// Header fields of every request.
     #[serde(default)]
     pub headers: Map<String, Value>,
     /// The signature of every request.
-    #[serde(default)]
     pub sign: Option<SignDraft>,
     /// What the provider can be asked for.
     pub operations: HashMap<Operation, OperationDraft>,
@@ -47,13 +45,11 @@ pub struct Draft {
 
 /// How payments go through an adapter.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct FlowDraft {
     /// Who brings a payment of one client request to its end.
-    #[serde(default)]
     pub charge_by: ChargeBy,
     /// See [`super::Adapter::prepare_is_harmless`].
-    #[serde(default)]
     pub prepare_is_harmless: bool,
 }
 
@@ -131,7 +127,6 @@ pub struct SignDraft {
     /// Which header field carries it.
     pub header: String,
     /// Template of that field; the hash alone unless given.
-    #[serde(default)]
     pub value: Option<String>,
 }
 
@@ -171,31 +166,24 @@ pub enum Encoding {
 
 /// One operation.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct OperationDraft {
     /// Nothing is sent: the customer's device does it.
-    #[serde(default)]
     pub local: bool,
     /// What a local operation tells the device: templates by name.
-    #[serde(default)]
     pub next_action: Map<String, Value>,
     /// What the provider is to be asked for later: a template; of `lookup` alone.
-    #[serde(default)]
     pub handle: Option<String>,
     /// The request; the first that fits, if there are several.
-    #[serde(default)]
     pub request: Option<Requests>,
     /// Names for parts of the answer, in order: expressions.
-    #[serde(default, rename = "let")]
+    #[serde(rename = "let")]
     pub lets: Map<String, Value>,
     /// Where the answer holds what.
-    #[serde(default)]
     pub read: ReadDraft,
     /// Which of the things read must be those of the call.
-    #[serde(default)]
     pub expect: Vec<Echo>,
     /// What answers mean: the first rule that holds; none: unknown.
-    #[serde(default)]
     pub classify: Vec<RuleDraft>,
 }
 
@@ -214,7 +202,6 @@ pub enum Requests {
 #[serde(deny_unknown_fields)]
 pub struct RequestDraft {
     /// Expression over the call; always, unless given.
-    #[serde(default)]
     pub when: Option<String>,
     /// `GET`, `POST`, …
     pub method: String,
@@ -227,37 +214,28 @@ pub struct RequestDraft {
     #[serde(default)]
     pub headers: Map<String, Value>,
     /// Body: a tree whose texts are templates.
-    #[serde(default)]
     pub json: Option<Value>,
     /// Body: templates by name.
-    #[serde(default)]
     pub form: Option<Map<String, Value>>,
 }
 
 /// Where an answer holds what: expressions.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct ReadDraft {
     /// The provider's name for the payment or refund.
-    #[serde(default)]
     pub provider_ref: Option<String>,
     /// In minor units.
-    #[serde(default)]
     pub amount: Option<String>,
     /// ISO 4217, upper case.
-    #[serde(default)]
     pub currency: Option<String>,
     /// Our name for the attempt.
-    #[serde(default)]
     pub order_reference: Option<String>,
     /// What was given back by now, in minor units.
-    #[serde(default)]
     pub refunded: Option<String>,
     /// Why it was declined.
-    #[serde(default)]
     pub decline_code: Option<String>,
     /// What the customer's device needs: expressions by name.
-    #[serde(default)]
     pub next_action: Map<String, Value>,
 }
 
