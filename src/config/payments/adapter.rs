@@ -55,6 +55,11 @@ impl Adapters {
         };
         let mentioned = credentials(provider, plan.as_deref(), lowering);
         let adapter = Declared::new(plan?, mentioned?, stamp).ok()?;
+        if let Err(problem) = adapter.check_credentials() {
+            let place = provider.get("credentials").unwrap_or_else(|| provider.clone());
+            lowering.report.error(&place.spot(), format!("requests can't be made with these: {problem}"));
+            return None;
+        }
         Some(Arc::new(adapter))
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use minijinja::value::Value;
 
-use super::draft::{ChargeBy, Need};
+use super::draft::{CallDraft, ChargeBy, Need};
+use super::examples::OwnedCall;
 use super::expression::Failed;
 use super::judge::{Judge, Judgement};
 use super::plan::{Plan, Planned};
@@ -73,12 +74,26 @@ impl Declared {
         }
     }
 
+    /// Whether requests can be authorised and signed with these credentials.
+    ///
+    /// # Errors
+    /// Why they can't; no secret is repeated.
+    pub fn check_credentials(&self) -> Result<(), String> {
+        let standard = OwnedCall::new(Operation::Charge, &CallDraft::default()).expect("the standard call is valid");
+        self.plan.envelope.check(&self.variables(&standard.call(None))).map_err(|failed| failed.0)
+    }
+
     fn fill(&self, call: &Call<'_>) -> Result<WireRequest, Failed> {
         let Some(Planned::Call(requests, _)) = self.plan.operations.get(&call.operation) else {
             return Err(Failed(format!("there is no request for {}", call.operation.as_str())));
         };
+        let request = chosen(requests, &Variables::of_call(call).all())?;
+        request.fill(&self.plan.envelope, &self.variables(call))
+    }
+
+    /// What a request may use.
+    fn variables(&self, call: &Call<'_>) -> Variables {
         let mut variables = Variables::of_call(call);
-        let request = chosen(requests, &variables.all())?;
         variables.add_stamp(&(self.stamp)());
         // One that is optional and missing is `none`: what is made of it alone is left out.
         let credentials = self.plan.credentials.keys().map(|name| {
@@ -86,7 +101,7 @@ impl Declared {
             (name.as_str(), secret)
         });
         variables.add("credentials", Value::from_pairs(credentials));
-        request.fill(&self.plan.envelope, &variables)
+        variables
     }
 
     fn unbuilt(&self, call: &Call<'_>, failed: Failed) -> BuildError {

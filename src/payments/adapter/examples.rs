@@ -35,7 +35,11 @@ pub struct Tried {
 /// Tries every example of a plan.
 #[must_use]
 pub fn try_examples(plan: &Arc<Plan>) -> Tried {
-    let credentials = plan.credentials.keys().map(|name| (name.clone(), Credential::new(&format!("example-{name}"))));
+    let secret = |name: &str| match &plan.envelope.sign {
+        Some(sign) => sign.example(name),
+        None => format!("example-{name}"),
+    };
+    let credentials = plan.credentials.keys().map(|name| (name.clone(), Credential::new(&secret(name))));
     let stamp = || Stamp { at: Timestamp(1_700_000_000_000), nonce: "0123456789abcdef0123456789abcdef".into() };
     let adapter = Declared::new(Arc::clone(plan), credentials.collect(), stamp).expect("every credential is there");
     let mut trial = Trial { adapter: &adapter, failures: Vec::new(), reached: HashSet::new() };

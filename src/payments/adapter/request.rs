@@ -54,6 +54,20 @@ pub(super) struct Envelope {
     pub(super) sign: Option<Signature>,
 }
 
+impl Envelope {
+    /// Whether its secrets can be used as they are.
+    ///
+    /// # Errors
+    /// [`Failed`] without any of their values.
+    pub(super) fn check(&self, variables: &Variables) -> Result<(), Failed> {
+        let all = variables.all();
+        if let Some(text) = self.auth.as_ref().map(|auth| auth.field(&all)).transpose()?.flatten() {
+            header(&AUTHORIZATION, &text)?;
+        }
+        self.sign.as_ref().map_or(Ok(()), |sign| sign.key(&all).map(drop))
+    }
+}
+
 impl Request {
     /// Whether something that it sends is made of one of these variables.
     pub(super) fn reads_any(&self, names: &[&str]) -> bool {

@@ -282,6 +282,31 @@ fn the_secrets_that_an_adapter_lists_are_needed_and_no_others() {
 }
 
 #[test]
+fn a_key_is_written_as_the_adapter_says() {
+    for (encoding, key) in [("hex", "6b6579"), ("base64", "a2V5"), ("text", "key")] {
+        let sign = format!(
+            "sign: {{algorithm: sha256, key: \"{{{{ credentials.key }}}}\", key_encoding: {encoding}, over: x, header: x-s}}\noperations:"
+        );
+        let text = LEAST.replace("operations:", &sign).replace(", headers: {authorization: Bearer example-key}", "");
+        let with = |secret: &str| {
+            setup("a.yaml", ", credentials: {key: {file: secret}}")
+                .file("config/a.yaml", &text)
+                .file("config/secret", secret)
+        };
+        assert_eq!(said(&with(key), Severity::Error), [""; 0], "{encoding}: the examples' own key is written so too");
+        if encoding != "text" {
+            let said = said(&with("no-such-key!"), Severity::Error);
+            let expected = format!("the key of the signature is not written in {encoding}, as sign.key_encoding says");
+            assert!(
+                matches!(&*said, [one] if one.contains("providers[0].credentials: ") && one.contains(&expected)),
+                "{said:?}"
+            );
+            assert!(!said[0].contains("no-such-key"), "{said:?}");
+        }
+    }
+}
+
+#[test]
 fn a_secret_of_a_file_is_read_noticed_and_never_shown() {
     let setup = setup("a.yaml", ", credentials: {key: {file: secret}}")
         .file("config/a.yaml", LEAST)
