@@ -54,6 +54,14 @@ fn echo(status: &str) -> String {
 }
 
 #[test]
+fn the_built_in_adapter_prepares_without_a_token_what_another_provider_could_not_confirm() {
+    let request = canonical().request(&Call { token: None, ..call(Operation::Prepare) }).expect("buildable");
+    let body: serde_json::Value = serde_json::from_slice(&request.body).expect("JSON");
+    assert_eq!((body.get("token"), body["order_reference"].as_str()), (None, Some("ref-1")));
+    assert!(canonical().request(&Call { token: None, ..charge() }).is_err(), "nothing is charged without one");
+}
+
+#[test]
 fn the_built_in_adapter_comes_out_as_its_examples_say() {
     let tried = try_examples(&built_in_plan(CANONICAL).expect("built in"));
     assert_eq!(tried, Tried::default());
