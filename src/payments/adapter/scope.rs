@@ -19,7 +19,7 @@ const CALL: &[&str] = &[
     "refund_reference",
     "token",
 ];
-/// Of every call, and nothing that the ledger may keep: what a client sends to pay with, and its notes.
+/// Of these, what the ledger never keeps: what a client sends to pay with, and its notes.
 const NEVER_KEPT: &[&str] = &["metadata", "token"];
 /// Of requests: secrets, and what differs each time.
 const REQUEST: &[&str] = &["credentials", "nonce", "timestamp", "timestamp_iso", "timestamp_ms"];
