@@ -10,14 +10,16 @@
 
 mod agenda;
 mod vocabulary;
+mod wish;
 
-use super::ledger::{StoredAttempt, StoredPayment};
-use super::record::{AttemptState, Intent, Operation, Record, RefundIntent, VoidReason};
+use super::ledger::StoredPayment;
+use super::record::{AttemptState, Intent, Operation, Record, VoidReason};
 use super::resolution::{Item, Resolution, Step};
 use super::terms::Directory;
 use super::verdict::{Proof, Verdict};
 use crate::clock::Timestamp;
 use agenda::{LONGEST_WAIT, says_something};
+use wish::Wish;
 
 pub(super) use vocabulary::{Answer, Ask, Effect, Event, Goal, Plan};
 
@@ -36,15 +38,6 @@ enum After {
     Call(Ask),
     Wait(Timestamp),
     Answer,
-}
-
-/// What the goal makes of the payment as it stands.
-enum Wish {
-    Plan(Plan),
-    Record(Record),
-    Ask(Ask),
-    Settle(Item),
-    Close,
 }
 
 /// See the module's text.
@@ -180,51 +173,6 @@ impl Run {
                 Wish::Settle(item) => self.current = Some(Resolution::new(item)),
                 Wish::Close => return self.close(now),
             }
-        }
-    }
-
-    fn wish(&self) -> Wish {
-        use AttemptState as A;
-        let open = match &self.goal {
-            Goal::Resolve => return self.items().find(|item| !self.is_seen(*item)).map_or(Wish::Close, Wish::Settle),
-            Goal::Refund(intent) => return self.wish_of_refund(intent),
-            Goal::Pay | Goal::Confirm | Goal::Cancel => self.payment.live_attempt(),
-        };
-        let Some(attempt) = open else {
-            let next = self.left > 0 && !self.payment.given_up && self.goal != Goal::Cancel;
-            return if next { Wish::Plan(Plan::Attempt(self.next_number())) } else { Wish::Close };
-        };
-        let (number, item) = (attempt.number, Item::Attempt(attempt.number));
-        match attempt.state {
-            A::Intent | A::Unknown | A::Resolving if !self.is_seen(item) => Wish::Settle(item),
-            A::Prepared if self.is_to_be_confirmed(attempt) => Wish::Plan(Plan::Confirm(number)),
-            A::Prepared if !self.has_begun && self.goal == Goal::Cancel => {
-                Wish::Record(Record::VoidIntent { attempt: number, reason: VoidReason::Cancelled })
-            }
-            _ => Wish::Close,
-        }
-    }
-
-    fn wish_of_refund(&self, intent: &RefundIntent) -> Wish {
-        let item = Item::Refund(intent.refund);
-        match self.payment.refunds.iter().find(|refund| refund.number == intent.refund).map(|refund| refund.state) {
-            None if !self.has_begun => Wish::Record(Record::RefundIntent(intent.clone())),
-            Some(AttemptState::Intent) => Wish::Ask(Ask::Refund(intent.refund)),
-            Some(AttemptState::Unknown) if !self.is_seen(item) => Wish::Settle(item),
-            _ => Wish::Close,
-        }
-    }
-
-    fn is_to_be_confirmed(&self, attempt: &StoredAttempt) -> bool {
-        match self.goal {
-            // What is prepared elsewhere after a failed confirmation waits for the customer again.
-            Goal::Confirm => !self.has_begun,
-            Goal::Pay => {
-                self.payment.capture
-                    && attempt.operation == Operation::Prepare
-                    && self.directory.terms(&attempt.provider).confirms_itself
-            }
-            Goal::Cancel | Goal::Refund(_) | Goal::Resolve => false,
         }
     }
 

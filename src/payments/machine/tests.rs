@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::payments::id::PaymentId;
 use crate::payments::money::{Currency, Money};
-use crate::payments::record::PaymentState;
+use crate::payments::record::{PaymentState, RefundIntent};
 use crate::payments::settings::OnUnknown;
 use crate::payments::terms::Terms;
 use crate::payments::verdict::Doubt;
