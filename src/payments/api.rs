@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName};
+use tokio::time::Instant;
 
 use super::answer::{ASK_AGAIN, missing, refuse, show, tell};
 use super::distributor::Distributor;
@@ -93,6 +94,7 @@ impl Distributor {
         Ok(Asked {
             client: self.keyring.client(&request.client),
             key: self.keyring.client_key(&request.client, key),
+            begun: Instant::now(),
             request_id: request.request_id.clone(),
         })
     }

@@ -12,9 +12,8 @@ use tokio::sync::{Notify, watch};
 
 use super::clock::PaymentClock;
 use super::health::Health;
-use super::id::PaymentId;
 use super::idempotency::Keyring;
-use super::ledger::{Holder, Ledger, LedgerError};
+use super::ledger::{Holder, Ledger};
 use super::observer::Observer;
 use super::randomness;
 use super::resolver;
@@ -88,16 +87,6 @@ impl Distributor {
     #[must_use]
     pub fn breakers(&self) -> Vec<(ProviderName, BreakerState)> {
         self.health.states()
-    }
-
-    /// Has the worker look at a payment now, if anything about it is open or being watched.
-    ///
-    /// # Errors
-    /// The ledger can't be written.
-    pub async fn hurry(&self, id: &PaymentId) -> Result<(), LedgerError> {
-        self.ledger.hurry(id.clone(), self.clock.now()).await?;
-        self.wake.notify_one();
-        Ok(())
     }
 
     /// Ends the worker and waits until no payment is under way any more; for the end of the process.

@@ -21,6 +21,10 @@ const CALLS_BETWEEN_SAVES: u32 = 2;
 pub(super) const WAIT_FOR_PLACE: Duration = Duration::from_secs(5);
 /// For the worker's saves themselves.
 const WORKER_MARGIN: Duration = Duration::from_secs(10);
+/// The part of its deadline that a client's request waits for a payment at which a provider is being asked.
+const PATIENCE: u32 = 3;
+/// How often whoever waits for a payment asks for it.
+const ASK_EVERY: Duration = Duration::from_millis(50);
 /// Waits between tries to save what a failing ledger did not take; the last one repeats.
 const SAVE_AGAIN: [u64; 6] = [100, 200, 500, 1_000, 2_000, 5_000];
 
@@ -28,6 +32,36 @@ impl Distributor {
     /// For a client's request that begins now.
     pub(super) fn client_lease(&self, settings: &Settings) -> Lease {
         Lease { holder: Self::holder(), until: self.clock.now().plus(settings.deadline).plus(MARGIN) }
+    }
+
+    /// Takes a payment for a request that began then, and waits a while for whoever has it: mostly that is
+    /// the worker at a look, of which a client need not know.
+    pub(super) async fn claim_for_client(
+        &self,
+        settings: &Settings,
+        id: PaymentId,
+        lease: Lease,
+        begun: Instant,
+    ) -> Result<Claimed, LedgerError> {
+        self.claim_until(id, lease, begun + settings.deadline / PATIENCE).await
+    }
+
+    /// Takes a payment as soon as nobody has it, until then. A call for money takes as long as it takes:
+    /// that is not waited for.
+    pub(super) async fn claim_until(
+        &self,
+        id: PaymentId,
+        lease: Lease,
+        until: Instant,
+    ) -> Result<Claimed, LedgerError> {
+        loop {
+            match self.ledger.claim(id.clone(), lease, self.clock.now()).await? {
+                Claimed::Held(payment) if !is_at_a_call(&payment) && Instant::now() < until => {
+                    tokio::time::sleep(ASK_EVERY).await;
+                }
+                claimed => return Ok(claimed),
+            }
+        }
     }
 
     /// For the worker's next calls.
@@ -48,11 +82,9 @@ impl Distributor {
     /// Gives a payment back on which nothing was done.
     pub(super) async fn release(&self, payment: &StoredPayment, holder: Holder) {
         let now = self.clock.now();
-        let interrupted = payment.attempts.iter().any(|attempt| attempt.state == AttemptState::Intent)
-            || payment.refunds.iter().any(|refund| refund.state == AttemptState::Intent);
-        let due = if interrupted { Some(now) } else { payment.due };
-        let (id, looks) = (payment.id.clone(), payment.looks);
-        let save = Save { id, holder, records: Vec::new(), key: None, now, lease_until: None, due, looks };
+        let due = if is_at_a_call(payment) { Some(now) } else { payment.due };
+        let (id, due_before, looks) = (payment.id.clone(), payment.due, payment.looks);
+        let save = Save { id, holder, records: Vec::new(), key: None, now, lease_until: None, due, due_before, looks };
         // If it can't be given back, its lease runs out by itself.
         if let Err(error) = self.ledger.save(save).await {
             tracing::warn!(payment = %payment.id, %error, "A payment's lease can't be given back");
@@ -85,7 +117,7 @@ impl Distributor {
         // Due at once: the worker finds out what is left to do.
         let save = |holder, records| {
             let (id, due) = (id.clone(), Some(now));
-            Save { id, holder, records, key: None, now, lease_until: None, due, looks: 0 }
+            Save { id, holder, records, key: None, now, lease_until: None, due, due_before: None, looks: 0 }
         };
         match self.ledger.save(save(holder, records.to_vec())).await {
             Err(LedgerError::Conflict(_)) => {}
@@ -107,4 +139,11 @@ impl Distributor {
             Claimed::Missing => Err(LedgerError::Conflict("there is no such payment".into())),
         }
     }
+}
+
+/// Whether somebody calls a provider for a client, or was interrupted at that.
+pub(super) fn is_at_a_call(payment: &StoredPayment) -> bool {
+    let attempts = payment.attempts.iter().map(|attempt| attempt.state);
+    let mut states = attempts.chain(payment.refunds.iter().map(|refund| refund.state));
+    states.any(|state| state == AttemptState::Intent)
 }

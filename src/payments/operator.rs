@@ -1,6 +1,10 @@
 //! What people may ask of the payments and decide about them. A decision is a record like any other,
 //! under the name of whoever made it.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::distributor::Distributor;
 use super::id::PaymentId;
 use super::ledger::{Claimed, Filter, Lease, LedgerError, Save, StoredAttempt, StoredPayment, StoredRefund};
@@ -8,7 +12,9 @@ use super::record::{AttemptState, Record};
 use super::view::PaymentView;
 
 /// How long a decision may take to be saved.
-const LEASE: std::time::Duration = std::time::Duration::from_secs(30);
+const LEASE: Duration = Duration::from_secs(30);
+/// How long a person waits for whoever is at work on the payment; a look mostly takes less.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a person found out about a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,13 +85,13 @@ impl Distributor {
     pub async fn resolve(&self, id: &str, decision: &Decision) -> Result<PaymentView, DecisionError> {
         let missing = || DecisionError::Missing(id.into());
         let id = PaymentId::parse(id).ok_or_else(missing)?;
-        let now = self.clock.now();
-        let lease = Lease { holder: Self::holder(), until: now.plus(LEASE) };
-        let mut payment = match self.ledger.claim(id.clone(), lease, now).await? {
+        let lease = Lease { holder: Self::holder(), until: self.clock.now().plus(PATIENCE + LEASE) };
+        let mut payment = match self.claim_until(id.clone(), lease, Instant::now() + PATIENCE).await? {
             Claimed::Yes(payment) => payment,
             Claimed::Held(_) => return Err(DecisionError::Busy),
             Claimed::Missing => return Err(missing()),
         };
+        let now = self.clock.now();
         let fits = record(&payment, decision)
             .and_then(|record| payment.apply(&record, now).map(|()| record).map_err(DecisionError::Unfit));
         let record = match fits {
@@ -100,7 +106,9 @@ impl Distributor {
             "A person decided about a payment");
         // Due at once: the worker sees what is left to do.
         let (holder, records, due) = (lease.holder, vec![record], Some(now));
-        let save = Save { id: id.clone(), holder, records, key: None, now, lease_until: None, due, looks: 0 };
+        let (id, due_before) = (id.clone(), payment.due);
+        let save =
+            Save { id: id.clone(), holder, records, key: None, now, lease_until: None, due, due_before, looks: 0 };
         self.ledger.save(save).await?;
         self.wake.notify_one();
         Ok(PaymentView::new(&payment).with_journal(&self.ledger.journal(id).await?))

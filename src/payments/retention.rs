@@ -102,6 +102,7 @@ mod tests {
             now: at,
             lease_until: None,
             due: is_open.then_some(at),
+            due_before: None,
             looks: 0,
         };
         ledger.save(save).await.expect("saved");

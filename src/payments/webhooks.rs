@@ -2,7 +2,7 @@
 //! twice, late and in the wrong order, and the look gives the same answer each time.
 //!
 //! The way of a delivery: size → signature over the raw bytes ([`scheme`]) → which payment
-//! ([`message`]) → noted durably, once → the payment is due for a look → 200. Whatever fails on our
+//! ([`message`]) → noted durably, once, and in the same write the payment is due for a look → 200. Whatever fails on our
 //! side is a 503, so that the provider repeats; a payment that is not ours is a 200, so that it doesn't.
 
 mod message;
@@ -126,18 +126,11 @@ async fn hint(
     let message = message::read(delivery.body);
     let payment = find(ledger, &provider.name, &message::texts(message.as_ref(), &webhook.references)).await?;
     let event = message::digest(&provider.name, message.as_ref(), webhook.event_id.as_ref(), delivery.body);
-    // Noted first: should the next step fail, the worker looks in its own time all the same, whereas
-    // a delivery that is never noted could be replayed for as long as its signature holds.
-    if !ledger.note_event(provider.name.clone(), event, delivery.now).await? {
-        return Ok(WebhookOutcome::Duplicate);
-    }
-    match payment {
-        Some(payment) => {
-            ledger.hurry(payment.id, delivery.now).await?;
-            Ok(WebhookOutcome::Hint)
-        }
-        None => Ok(WebhookOutcome::UnknownPayment),
-    }
+    let about = payment.map(|payment| payment.id);
+    let outcome = if about.is_some() { WebhookOutcome::Hint } else { WebhookOutcome::UnknownPayment };
+    // One write: an event that is noted without its hint would be lost, since the provider's next try is a duplicate.
+    let is_new = ledger.note_event(provider.name.clone(), event, about, delivery.now).await?;
+    Ok(if is_new { outcome } else { WebhookOutcome::Duplicate })
 }
 
 /// The payment with an attempt at this provider that one of the texts names.

@@ -49,8 +49,10 @@ macro_rules! conforms {
             the_longest_overdue_is_looked_at_first,
             what_is_claimed_is_not_handed_out_again,
             a_hint_hurries_only_what_waits,
+            a_hint_outlasts_the_work_that_it_meets,
             a_payment_is_found_by_its_providers_name_for_it,
             an_event_is_noted_once,
+            an_event_hurries_its_payment_once,
             open_payments_are_counted,
             lists_are_filtered_and_come_in_pages,
             only_what_is_old_and_at_rest_is_forgotten,
@@ -139,6 +141,7 @@ pub(super) fn save(number: u8, records: Vec<Record>) -> Save {
         now: NOW,
         lease_until: None,
         due: None,
+        due_before: None,
         looks: 0,
     }
 }

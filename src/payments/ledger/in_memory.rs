@@ -216,10 +216,6 @@ impl Ledger for InMemoryLedger {
         self.write(|connection| statements::claim_due(connection, lease, now, limit))
     }
 
-    fn hurry(&self, id: PaymentId, now: Timestamp) -> LedgerFuture<'_, ()> {
-        self.write(|connection| statements::hurry(connection, &id, now))
-    }
-
     fn by_key(&self, key: Digest) -> LedgerFuture<'_, Option<(StoredPayment, KeyUse)>> {
         self.read(|connection| statements::by_key(connection, &key))
     }
@@ -244,8 +240,14 @@ impl Ledger for InMemoryLedger {
         self.read(statements::tally)
     }
 
-    fn note_event(&self, provider: ProviderName, event: Digest, now: Timestamp) -> LedgerFuture<'_, bool> {
-        self.write(|connection| statements::note_event(connection, &provider, &event, now))
+    fn note_event(
+        &self,
+        provider: ProviderName,
+        event: Digest,
+        about: Option<PaymentId>,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, bool> {
+        self.write(|connection| statements::note_event(connection, &provider, &event, about.as_ref(), now))
     }
 
     fn prune(&self, before: Timestamp, limit: u32) -> LedgerFuture<'_, u64> {

@@ -66,9 +66,6 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// nobody, and those whose holder is gone. The longest overdue first.
     fn claim_due(&self, lease: Lease, now: Timestamp, limit: u32) -> LedgerFuture<'_, Vec<StoredPayment>>;
 
-    /// Makes a payment due now, if anything about it is open or being watched.
-    fn hurry(&self, id: PaymentId, now: Timestamp) -> LedgerFuture<'_, ()>;
-
     /// The payment that a key names, and what for.
     fn by_key(&self, key: Digest) -> LedgerFuture<'_, Option<(StoredPayment, KeyUse)>>;
 
@@ -87,8 +84,16 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// How many payments are open, and how.
     fn tally(&self) -> LedgerFuture<'_, Tally>;
 
-    /// Notes an event of a provider durably; `false` if it was noted before.
-    fn note_event(&self, provider: ProviderName, event: Digest, now: Timestamp) -> LedgerFuture<'_, bool>;
+    /// Notes an event of a provider; `false` if it was noted before, and nothing has happened then.
+    /// In the same write the payment that it is about is due now, if anything about it is open or being
+    /// watched; one that somebody holds, as soon as that work is over, unless nothing is open by then.
+    fn note_event(
+        &self,
+        provider: ProviderName,
+        event: Digest,
+        about: Option<PaymentId>,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, bool>;
 
     /// Forgets at most `limit` payments that are settled, with nothing due, and were last changed
     /// before this moment, and as many events noted before it. How many payments.
@@ -202,6 +207,8 @@ pub struct Save {
     pub lease_until: Option<Timestamp>,
     /// When the worker is to look at it next; `None` if nothing is open.
     pub due: Option<Timestamp>,
+    /// What `due` was when the holder read or wrote it last: anything else there is a hint that came since.
+    pub due_before: Option<Timestamp>,
     /// Looks since something became open.
     pub looks: u32,
 }
@@ -221,7 +228,8 @@ impl Save {
             payment.apply(record, self.now).map_err(LedgerError::Conflict)?;
         }
         payment.lease = self.lease_until.map(|until| Lease { holder: self.holder, until });
-        payment.due = self.due;
+        let hint = payment.due.filter(|due| Some(*due) != self.due_before);
+        payment.due = self.due.map(|due| hint.map_or(due, |hint| hint.min(due)));
         payment.looks = self.looks;
         Ok(payment)
     }

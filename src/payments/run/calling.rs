@@ -220,6 +220,7 @@ impl Work {
     ) -> Option<Intent> {
         let payment = self.run.payment();
         let order_reference = payment.id.order_reference(number);
+        // A repeated confirmation has the key of the first: should that be carried out late, it is the same one.
         let key = self.distributor.keyring.provider_key(&payment.id, operation.as_str(), number, &provider.name);
         let call = Call {
             operation,

@@ -129,24 +129,23 @@ async fn try_follow_up(
     let found = distributor.ledger.payment(id.clone()).await.map_err(down)?;
     // Another client's payment is as good as none: its existence is nobody's business.
     let payment = found.filter(|payment| payment.client == asked.client).ok_or(Told::Missing)?;
-    let known = known_key(distributor, &payment.id, key).await?;
-    if !known {
+    if !known_key(distributor, &payment.id, key).await? {
         wanted.goal(distributor, settings, &payment)?;
     }
     let lease = distributor.client_lease(settings);
-    let payment = match distributor.ledger.claim(id, lease, distributor.clock.now()).await.map_err(down)? {
+    let payment = match distributor.claim_for_client(settings, id, lease, asked.begun).await.map_err(down)? {
         Claimed::Yes(payment) => payment,
         Claimed::Held(_) => return Err(Told::StillRunning),
         Claimed::Missing => return Err(Told::Missing),
     };
     // What was found out before nobody else could change it is found out again.
-    let goal = match known_key(distributor, &payment.id, key).await {
-        Ok(true) => Ok(Goal::Confirm),
-        Ok(false) => wanted.goal(distributor, settings, &payment),
+    let begins = match known_key(distributor, &payment.id, key).await {
+        Ok(true) => Ok((Goal::Confirm, true)),
+        Ok(false) => wanted.goal(distributor, settings, &payment).map(|goal| (goal, false)),
         Err(told) => Err(told),
     };
-    let goal = match goal {
-        Ok(goal) => goal,
+    let (goal, known) = match begins {
+        Ok(begins) => begins,
         Err(told) => {
             distributor.release(&payment, lease.holder).await;
             return Err(told);

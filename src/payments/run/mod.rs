@@ -13,13 +13,16 @@ pub(super) mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::distributor::Distributor;
 use super::id::PaymentId;
 use super::idempotency::Digest;
+use super::leases::is_at_a_call;
 use super::ledger::{Claimed, KeyUse, LedgerError, StoredPayment};
 use super::machine::Goal;
 use super::money::Money;
-use super::record::{AttemptState, Operation, PaymentState};
+use super::record::{Operation, PaymentState};
 use super::request::ChargeRequest;
 use super::settings::Settings;
 use work::{Customer, Ended, Work};
@@ -31,6 +34,8 @@ pub(super) use follow_up::{FollowUp, follow_up};
 pub(super) struct Asked {
     pub(super) client: Digest,
     pub(super) key: Digest,
+    /// When: its deadline counts from here.
+    pub(super) begun: Instant,
     /// For logs.
     pub(super) request_id: String,
 }
@@ -105,10 +110,7 @@ pub(super) async fn charge(
 /// Whether somebody is calling a provider for a client right now. Looks are no reason to wait: what
 /// they find is not more than what the ledger says meanwhile.
 fn is_under_way(distributor: &Distributor, payment: &StoredPayment) -> bool {
-    let attempts = payment.attempts.iter().map(|attempt| attempt.state);
-    let mut states = attempts.chain(payment.refunds.iter().map(|refund| refund.state));
-    let calls = payment.state == PaymentState::NotProcessed || states.any(|state| state == AttemptState::Intent);
-    calls && payment.is_held(distributor.clock.now())
+    is_at_a_call(payment) && payment.is_held(distributor.clock.now())
 }
 
 fn is_decided(payment: &StoredPayment) -> bool {
@@ -135,7 +137,7 @@ async fn repeat(
         return Told::Stands { payment: Box::new(existing), refund: None, replayed: true };
     }
     let lease = distributor.client_lease(&settings);
-    match distributor.ledger.claim(existing.id, lease, distributor.clock.now()).await {
+    match distributor.claim_for_client(&settings, existing.id, lease, asked.begun).await {
         Ok(Claimed::Yes(payment)) if is_decided(&payment) => {
             distributor.release(&payment, lease.holder).await;
             Told::Stands { payment, refund: None, replayed: true }

@@ -29,10 +29,13 @@ impl Work {
             self.lease.until = self.lease.until.max(self.distributor.lease_end(&self.settings, self.until, now));
         }
         let late_captures = late_captures(&wanted.records);
+        let due = wanted.due;
         let saved = if self.is_new { self.accept(wanted).await } else { self.save_more(wanted, now).await };
         match saved {
             Ok(None) => {
                 self.is_new = false;
+                // The first save of a payment says nothing of when it is due.
+                self.due = due.filter(|_| !self.is_new);
                 self.key = None;
                 for attempt in late_captures {
                     self.sound_alarm(attempt);
@@ -88,8 +91,11 @@ impl Work {
         let Wanted { records, goes_on, due, looks } = wanted;
         let Lease { holder, until } = self.lease;
         let lease_until = goes_on.then_some(until);
-        let id = self.run.payment().id.clone();
-        self.distributor.ledger.save(Save { id, holder, records, key: self.key, now, lease_until, due, looks }).await?;
+        let (id, key, due_before) = (self.run.payment().id.clone(), self.key, self.due);
+        self.distributor
+            .ledger
+            .save(Save { id, holder, records, key, now, lease_until, due, due_before, looks })
+            .await?;
         Ok(None)
     }
 

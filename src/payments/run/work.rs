@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::saving::{Saved, Wanted};
 use super::{Asked, Told};
+use crate::clock::Timestamp;
 use crate::payments::choose::{Chosen, Nobody};
 use crate::payments::distributor::{Distributor, Running};
 use crate::payments::health::Permit;
@@ -53,6 +54,8 @@ pub(in crate::payments) struct Work {
     pub(super) customer: Customer,
     /// Saved together with what is done for it.
     pub(super) key: Option<KeyUse>,
+    /// When the ledger has it due, unless somebody has hurried it since.
+    pub(super) due: Option<Timestamp>,
     /// Nothing of the payment is durable yet.
     pub(super) is_new: bool,
     /// Asked in this work; not asked again in it.
@@ -78,6 +81,7 @@ impl Work {
         // Who is asked for a confirmation counts as tried.
         let owner = payment.live_attempt().map(|owner| owner.provider.clone()).filter(|_| goal == Goal::Confirm);
         let tries = settings.max_attempts - u32::from(owner.is_some());
+        let due = payment.due;
         let run = Run::new(payment, goal, Directory::of(settings), tries, fastrand::u64(..));
         #[cfg(test)]
         let run = run.failing_over_on_unknown(distributor.fails_over_on_unknown());
@@ -89,6 +93,7 @@ impl Work {
             until: None,
             customer: Customer::default(),
             key: None,
+            due,
             is_new: false,
             tried: owner.into_iter().collect(),
             permit: None,
@@ -102,7 +107,7 @@ impl Work {
 
     /// A client asks for it, with a key, and waits until the deadline at most.
     pub(super) fn asked_by(mut self, asked: &Asked, key: KeyUse, customer: Customer) -> Self {
-        self.until = Some(self.begun + self.settings.deadline);
+        self.until = Some(asked.begun + self.settings.deadline);
         self.key = Some(key);
         self.customer = customer;
         self.request_id = Some(asked.request_id.clone());
@@ -197,7 +202,7 @@ impl Work {
         self.until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()))
     }
 
-    async fn wait(&self, moment: crate::clock::Timestamp) -> Event {
+    async fn wait(&self, moment: Timestamp) -> Event {
         let at = self.distributor.clock.instant(moment);
         if self.until.is_some_and(|until| at + LEAST_TIME > until) {
             return Event::TimeUp;

@@ -1,10 +1,11 @@
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use http::{HeaderName, HeaderValue};
 
 use super::*;
 use crate::payments::ledger::KeyUse;
-use crate::payments::ledger::in_memory::InMemoryLedger;
+use crate::payments::ledger::in_memory::{Fate, InMemoryLedger};
 use crate::payments::ledger::{Holder, Lease, NewPayment, Save};
 use crate::payments::money::{Currency, Money};
 use crate::payments::record::{Intent, Operation, Record};
@@ -83,6 +84,7 @@ impl Desk {
             now: NOW,
             lease_until: None,
             due: Some(LATER),
+            due_before: None,
             looks: 3,
         };
         self.ledger.save(save).await.expect("saved");
@@ -181,9 +183,32 @@ async fn what_names_no_payment_is_acknowledged() {
 #[tokio::test]
 async fn a_ledger_that_is_down_asks_the_provider_to_repeat() {
     let desk = desk();
-    desk.ledger.down.store(true, std::sync::atomic::Ordering::SeqCst);
+    desk.ledger.down.store(true, Ordering::SeqCst);
     assert_eq!(desk.deliver("alpha", "s3cret", r#"{"id":"e4"}"#).await.0, 503);
-    desk.ledger.down.store(false, std::sync::atomic::Ordering::SeqCst);
+    desk.ledger.down.store(false, Ordering::SeqCst);
     assert_eq!(desk.deliver("alpha", "s3cret", r#"{"id":"e4"}"#).await.0, 200);
     assert_eq!(desk.outcomes(), [WebhookOutcome::Failed, WebhookOutcome::UnknownPayment]);
+}
+
+#[tokio::test]
+async fn a_hint_that_the_ledger_failed_to_take_is_taken_when_it_is_repeated() {
+    let desk = desk();
+    let payment = desk.pending(5, "alpha").await;
+    let body = format!(r#"{{"id":"e5","order_reference":"{}"}}"#, payment.order_reference(1));
+    // Each write in turn fails, as many as one delivery makes.
+    for nth in 1.. {
+        let (ledger, before) = (Arc::clone(&desk.ledger), desk.ledger.writes());
+        desk.ledger.on_write(move |write, _| {
+            ledger.down.store(write - before == nth, Ordering::SeqCst);
+            Fate::Live
+        });
+        let status = desk.deliver("alpha", "s3cret", &body).await.0;
+        desk.ledger.down.store(false, Ordering::SeqCst);
+        if status == 200 {
+            assert!(nth > 1, "at least one write");
+            break;
+        }
+        assert_eq!(status, 503);
+    }
+    assert!(desk.is_due(&payment).await);
 }

@@ -139,8 +139,8 @@ pub(in crate::payments::ledger) async fn what_is_stored_is_what_the_records_say(
             let (now, due) = (Timestamp(NOW.0 + step), (step % 2 == 0).then_some(at(step)));
             let records = vec![record.clone()];
             let looks = u32::try_from(step).expect("small");
-            let saved =
-                two.one.save(Save { now, due, looks, lease_until: Some(at(10)), ..save(number, records) }).await;
+            let (due_before, lease_until) = (expected.due, Some(at(10)));
+            let saved = two.one.save(Save { now, due, due_before, looks, lease_until, ..save(number, records) }).await;
             match expected.apply(&record, now) {
                 Ok(()) => {
                     (said, expected.due, expected.looks) = (said + 1, due, looks);

@@ -15,10 +15,24 @@ pub(in crate::payments::ledger) async fn a_payment_is_found_by_its_providers_nam
 }
 
 pub(in crate::payments::ledger) async fn an_event_is_noted_once(two: Two) {
-    assert_eq!(two.one.note_event("alpha".into(), [1; 32], NOW).await, Ok(true));
-    assert_eq!(two.other.note_event("alpha".into(), [1; 32], at(1)).await, Ok(false));
-    assert_eq!(two.other.note_event("beta".into(), [1; 32], NOW).await, Ok(true));
-    assert_eq!(two.other.note_event("alpha".into(), [2; 32], NOW).await, Ok(true));
+    assert_eq!(two.one.note_event("alpha".into(), [1; 32], None, NOW).await, Ok(true));
+    assert_eq!(two.other.note_event("alpha".into(), [1; 32], None, at(1)).await, Ok(false));
+    assert_eq!(two.other.note_event("beta".into(), [1; 32], None, NOW).await, Ok(true));
+    assert_eq!(two.other.note_event("alpha".into(), [2; 32], None, NOW).await, Ok(true));
+}
+
+pub(in crate::payments::ledger) async fn an_event_hurries_its_payment_once(two: Two) {
+    ended(&two.one, 1, unknown(), Some(at(30))).await;
+    let about = || Some(new_payment(1).id);
+    assert_eq!(two.one.note_event("alpha".into(), [1; 32], about(), at(2)).await, Ok(true));
+    assert_eq!(stored(&two.other, 1).await.due, Some(at(2)));
+    assert!(matches!(two.one.claim(new_payment(1).id, lease(1, 10), at(2)).await, Ok(Claimed::Yes(_))));
+    let later = Save { due: Some(at(40)), due_before: Some(at(2)), ..save(1, Vec::new()) };
+    two.one.save(later).await.expect("saved");
+    assert_eq!(two.other.note_event("alpha".into(), [1; 32], about(), at(3)).await, Ok(false));
+    assert_eq!(stored(&two.other, 1).await.due, Some(at(40)), "a repetition hastens nothing");
+    let nobody = Some(new_payment(9).id);
+    assert_eq!(two.one.note_event("alpha".into(), [2; 32], nobody, at(3)).await, Ok(true));
 }
 
 fn resolved(state: AttemptState) -> Record {
@@ -89,7 +103,7 @@ pub(in crate::payments::ledger) async fn only_what_is_old_and_at_rest_is_forgott
     of_all_kinds(&two).await;
     two.one.accept(new_payment(7)).await.expect("accepted");
     ended(&two.one, 8, succeeded(8), Some(at(60))).await;
-    two.one.note_event("alpha".into(), [1; 32], NOW).await.expect("noted");
+    two.one.note_event("alpha".into(), [1; 32], None, NOW).await.expect("noted");
     assert_eq!(two.other.prune(NOW, 100).await, Ok(0), "nothing is older than that");
     assert_eq!(two.other.prune(at(1), 1).await, Ok(1), "in small portions");
     assert_eq!(two.other.prune(at(1), 100).await, Ok(1));
@@ -98,6 +112,6 @@ pub(in crate::payments::ledger) async fn only_what_is_old_and_at_rest_is_forgott
         two.one.list(Filter::default()).await.expect("readable").into_iter().map(|left| left.order_id).collect();
     assert_eq!(left, ["o-8", "o-7", "o-6", "o-4", "o-3", "o-1"], "neither 2, succeeded, nor 5, not processed");
     assert!(two.one.journal(new_payment(2).id).await.expect("readable").is_empty());
-    assert_eq!(two.one.note_event("alpha".into(), [1; 32], at(1)).await, Ok(true), "events are forgotten too");
+    assert_eq!(two.one.note_event("alpha".into(), [1; 32], None, at(1)).await, Ok(true), "events are forgotten too");
     assert_eq!(two.one.accept(NewPayment { now: at(1), ..new_payment(2) }).await, Ok(Accepted::New), "and keys");
 }

@@ -165,10 +165,6 @@ impl Ledger for EmbeddedLedger {
         })
     }
 
-    fn hurry(&self, id: PaymentId, now: Timestamp) -> LedgerFuture<'_, ()> {
-        Box::pin(self.writer.write(move |connection| statements::hurry(connection, &id, now)))
-    }
-
     fn by_key(&self, key: Digest) -> LedgerFuture<'_, Option<(StoredPayment, KeyUse)>> {
         Box::pin(self.read(move |connection| statements::by_key(connection, &key)))
     }
@@ -193,8 +189,17 @@ impl Ledger for EmbeddedLedger {
         Box::pin(self.read(statements::tally))
     }
 
-    fn note_event(&self, provider: ProviderName, event: Digest, now: Timestamp) -> LedgerFuture<'_, bool> {
-        Box::pin(self.writer.write(move |connection| statements::note_event(connection, &provider, &event, now)))
+    fn note_event(
+        &self,
+        provider: ProviderName,
+        event: Digest,
+        about: Option<PaymentId>,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, bool> {
+        Box::pin(
+            self.writer
+                .write(move |connection| statements::note_event(connection, &provider, &event, about.as_ref(), now)),
+        )
     }
 
     fn prune(&self, before: Timestamp, limit: u32) -> LedgerFuture<'_, u64> {

@@ -100,17 +100,6 @@ pub(in crate::payments::ledger) fn last_change(connection: &Connection) -> Resul
     Ok(last.map(Timestamp))
 }
 
-pub(in crate::payments::ledger) fn hurry(
-    connection: &Connection,
-    id: &PaymentId,
-    now: Timestamp,
-) -> Result<(), LedgerError> {
-    connection
-        .prepare_cached("UPDATE payments SET due = ?2 WHERE id = ?1 AND due > ?2")?
-        .execute(params![id.as_str(), now.0])?;
-    Ok(())
-}
-
 pub(in crate::payments::ledger) fn by_key(
     connection: &Connection,
     key: &Digest,
@@ -199,11 +188,17 @@ pub(in crate::payments::ledger) fn note_event(
     connection: &Connection,
     provider: &ProviderName,
     event: &Digest,
+    about: Option<&PaymentId>,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
     let noted = connection
         .prepare_cached("INSERT INTO events (provider, event, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
         .execute(params![provider.as_str(), event, now.0])?;
+    if let (1, Some(id)) = (noted, about) {
+        connection
+            .prepare_cached("UPDATE payments SET due = ?2 WHERE id = ?1 AND (due > ?2 OR lease_until IS NOT NULL)")?
+            .execute(params![id.as_str(), now.0])?;
+    }
     Ok(noted == 1)
 }
 

@@ -85,10 +85,6 @@ impl Ledger for PostgresLedger {
         Box::pin(self.pool.run(move |session| Box::pin(statements::claim_due(session, lease, now, limit))))
     }
 
-    fn hurry(&self, id: PaymentId, now: Timestamp) -> LedgerFuture<'_, ()> {
-        Box::pin(self.pool.run(move |session| Box::pin(async move { statements::hurry(session, &id, now).await })))
-    }
-
     fn by_key(&self, key: Digest) -> LedgerFuture<'_, Option<(StoredPayment, KeyUse)>> {
         Box::pin(self.pool.run(move |session| Box::pin(async move { statements::by_key(session, &key).await })))
     }
@@ -117,12 +113,16 @@ impl Ledger for PostgresLedger {
         Box::pin(self.pool.run(|session| Box::pin(statements::tally(session))))
     }
 
-    fn note_event(&self, provider: ProviderName, event: Digest, now: Timestamp) -> LedgerFuture<'_, bool> {
-        Box::pin(
-            self.pool.run(move |session| {
-                Box::pin(async move { statements::note_event(session, &provider, &event, now).await })
-            }),
-        )
+    fn note_event(
+        &self,
+        provider: ProviderName,
+        event: Digest,
+        about: Option<PaymentId>,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, bool> {
+        Box::pin(self.pool.run(move |session| {
+            Box::pin(async move { statements::note_event(session, &provider, &event, about.as_ref(), now).await })
+        }))
     }
 
     fn prune(&self, before: Timestamp, limit: u32) -> LedgerFuture<'_, u64> {

@@ -81,7 +81,6 @@ prepared! {
         )
         UPDATE payments p SET holder = $1, lease_until = $2 FROM overdue WHERE p.id = overdue.id
         RETURNING p.id, overdue.since",
-    hurry: "UPDATE payments SET due = $2 WHERE id = $1 AND due > $2",
     by_key: load_query(
         ", k.key, k.fingerprint, k.operation, k.refund",
         "JOIN keys k ON k.payment = p.id WHERE k.key = $1",
@@ -94,7 +93,12 @@ prepared! {
     tally: "SELECT (SELECT count(*) FROM payments WHERE state = 'pending'),
         (SELECT count(*) FROM payments WHERE manual),
         (SELECT count(*) FROM payments WHERE state = 'requires_action')",
-    note_event: "INSERT INTO events (provider, event, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+    // Both parts see the ledger as it was before. Of two that come at once both hurry, and one is noted.
+    note_event: "WITH hurried AS (
+            UPDATE payments SET due = $3 WHERE id = $4::text AND (due > $3 OR lease_until IS NOT NULL)
+                AND NOT EXISTS (SELECT FROM events WHERE provider = $1 AND event = $2)
+        )
+        INSERT INTO events (provider, event, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
     prune: "WITH old AS (
             SELECT id FROM payments WHERE updated < $1 AND at_rest AND due IS NULL AND lease_until IS NULL
             ORDER BY updated LIMIT $2 FOR UPDATE SKIP LOCKED
@@ -244,11 +248,6 @@ pub(super) async fn claim_due(
     Ok(found)
 }
 
-pub(super) async fn hurry(session: &Session, id: &PaymentId, now: Timestamp) -> Result<(), LedgerError> {
-    session.client.execute(&session.sql.hurry, &[&id.as_str(), &now.0]).await?;
-    Ok(())
-}
-
 pub(super) async fn by_key(session: &Session, key: &Digest) -> Result<Option<(StoredPayment, KeyUse)>, LedgerError> {
     let found = session.client.query_opt(&session.sql.by_key, &[&key.as_slice()]).await?;
     let Some(row) = found else { return Ok(None) };
@@ -322,9 +321,11 @@ pub(super) async fn note_event(
     session: &Session,
     provider: &ProviderName,
     event: &Digest,
+    about: Option<&PaymentId>,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
-    let values: [&(dyn ToSql + Sync); 3] = [&provider.as_str(), &event.as_slice(), &now.0];
+    let values: [&(dyn ToSql + Sync); 4] =
+        [&provider.as_str(), &event.as_slice(), &now.0, &about.map(PaymentId::as_str)];
     Ok(session.client.execute(&session.sql.note_event, &values).await? == 1)
 }
 

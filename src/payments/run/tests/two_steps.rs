@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::payments::ledger::Ledger as _;
 use crate::payments::record::Operation;
 use crate::payments::rehearsal::{Fault, Shop, Talk};
 
@@ -161,11 +162,11 @@ async fn a_hint_finds_out_what_the_customer_did_alone() {
     let shop = Shop::new(&[("alpha", 1)]);
     let prepared = shop.prepare("k").await;
     let id = prepared.text("id");
-    shop.distributor.hurry(&shop.stored(id).await.id).await.expect("hurried");
+    shop.hint(id).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(shop.get(id).await.text("status"), "requires_action", "nothing has happened yet");
     shop.world.captures_by_itself("alpha");
-    shop.distributor.hurry(&shop.stored(id).await.id).await.expect("hurried");
+    shop.hint(id).await;
     shop.becomes(id, "succeeded", Duration::from_secs(2)).await;
 }
 
@@ -186,4 +187,51 @@ async fn follow_ups_of_nothing_and_of_the_wrong_state_are_refused() {
         assert_eq!(shop.call("GET", &format!("/{id}/{step}"), "shop", "n", "").await.status, 405, "{step}");
     }
     assert_eq!(shop.call("POST", "/webhooks/alpha", "shop", "", "{}").await.status, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_notices_nothing_of_a_look_that_it_meets() {
+    let shop = Shop::new(&[("alpha", 1)]);
+    let (prepared, other) = (shop.prepare("k").await, shop.prepare("o").await);
+    let (id, other) = (prepared.text("id"), other.text("id"));
+    for id in [id, other] {
+        shop.world.next("alpha", Operation::Lookup, &[Fault::Swallowed]);
+        shop.hint(id).await;
+    }
+    // The worker holds both, and asks a provider that says nothing for five seconds.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(shop.world.calls("alpha", Operation::Lookup), 2);
+    let begun = tokio::time::Instant::now();
+    let (confirmed, cancelled) =
+        tokio::join!(shop.step(id, "confirm", "c", "{}"), shop.step(other, "cancel", "x", "{}"));
+    assert_eq!((confirmed.said(), cancelled.said()), ((200, "succeeded"), (200, "cancelled")));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_waited_in_vain_is_told_when_to_ask_again() {
+    let shop = Shop::new(&[("alpha", 1)]);
+    let prepared = shop.prepare("k").await;
+    let id = prepared.text("id");
+    let lease = shop.distributor.client_lease(&shop.settings);
+    let held = shop.ledger.claim(shop.stored(id).await.id, lease, shop.distributor.clock.now()).await;
+    assert!(held.is_ok());
+    let begun = tokio::time::Instant::now();
+    let told = shop.step(id, "confirm", "c", "{}").await;
+    assert_eq!((told.status, told.headers.get("retry-after").map(String::as_str)), (409, Some("1")));
+    assert!(begun.elapsed() <= shop.settings.deadline / 2, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hint_that_comes_during_a_look_leads_to_another() {
+    let shop = Shop::new(&[("alpha", 1)]);
+    let prepared = shop.prepare("k").await;
+    let id = prepared.text("id");
+    shop.world.next("alpha", Operation::Lookup, &[Fault::Swallowed]);
+    shop.hint(id).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(shop.world.calls("alpha", Operation::Lookup), 1, "the worker is at it");
+    shop.world.captures_by_itself("alpha");
+    shop.hint(id).await;
+    shop.becomes(id, "succeeded", Duration::from_secs(7)).await;
 }
