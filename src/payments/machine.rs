@@ -187,6 +187,7 @@ impl Run {
             }
             Step::TakeBack(operation) => {
                 let Item::Attempt(number) = item else { return None };
+                self.announce_void(number, now);
                 let ask = Ask::TakeBack(number, operation, resolution.found().cloned());
                 self.current = Some(resolution);
                 Some(self.ask(ask, now))
@@ -226,6 +227,14 @@ impl Run {
             self.left -= 1;
         }
         self.ask(Ask::Attempt(number, operation), now)
+    }
+
+    /// A repeated void has a record of its own: how long it may be under way counts from there.
+    fn announce_void(&mut self, attempt: u32, now: Timestamp) {
+        let voiding = self.payment.attempts.iter().find(|stored| stored.number == attempt).and_then(|it| it.voiding);
+        if let (true, Some(reason)) = (self.unsaved.is_empty(), voiding) {
+            self.note(Record::VoidIntent { attempt, reason }, now);
+        }
     }
 
     /// The rule of durability: nothing is called before everything known is saved.

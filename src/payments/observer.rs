@@ -23,7 +23,8 @@ pub trait Observer: fmt::Debug + Send + Sync {
         let _ = (provider, state, overhead);
     }
 
-    /// A provider's answer was about something else than it was asked: somebody must look.
+    /// A provider's answer was about something else than it was asked, or a refund that counted as not
+    /// processed was carried out: somebody must look.
     fn alarm(&self, provider: &ProviderName) {
         let _ = provider;
     }

@@ -290,6 +290,11 @@ pub enum Record {
         /// Why, for people.
         reason: String,
     },
+    /// A refund that counted as not processed was carried out: an alarm. It counts from now on.
+    LateRefund {
+        /// Which refund.
+        refund: u32,
+    },
 }
 
 /// Everything that is needed to find out later what became of a refund.

@@ -4,6 +4,7 @@
 //! the ledger whether what allows it is durable.
 
 mod adapter;
+mod ears;
 mod world;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use super::transport::Transport;
 use super::{ApiRequest, ApiResponse, NoObserver};
 
 pub(super) use adapter::Talk;
+pub(super) use ears::Ears;
 pub(super) use world::{Fault, World};
 
 /// An answer of the client API: status, document or the problem's detail, headers.

@@ -4,7 +4,8 @@
 //! [`Resolution::next`] is total over every state of the payment and everything that was heard. Its
 //! rules: "not found" and "still open" prove nothing before the provider's `quiesce` time has passed
 //! since the attempt; what was taken back is released only once a look agrees; and a capture that is
-//! found after a void was sent counts only when that void can't be under way any more.
+//! found after a void was sent counts only when that void can't be under way any more. What is released
+//! is looked at again for a while: a provider may break its promise.
 
 mod attempt;
 mod refund;
@@ -18,7 +19,7 @@ use super::verdict::Verdict;
 use crate::clock::Timestamp;
 use attempt::{Case, Task};
 
-/// When a released attempt is looked at again, counted from its release.
+/// When a released attempt, or a refund that counts as not processed, is looked at again, counted from that moment.
 pub(super) const WATCH: [Duration; 4] = [
     Duration::from_secs(60),
     Duration::from_secs(10 * 60),
@@ -128,20 +129,29 @@ impl Resolution {
 /// When the worker is to see this item if nothing else is known about it; `None`: never.
 pub(super) fn due(item: Item, payment: &StoredPayment, terms: &Terms, now: Timestamp) -> Option<Wait> {
     let attempt = match item {
-        Item::Refund(number) => return refund::due(payment, number),
+        Item::Refund(number) => return refund::due(payment, number, terms, now),
         Item::Attempt(number) => payment.attempts.iter().find(|attempt| attempt.number == number)?,
     };
     let case = Case { payment, attempt, terms, now };
     match case.task()? {
         Task::Await => Some(Wait::Until(case.expires())),
-        Task::Watch if !terms.looks => None,
-        Task::Watch => {
-            let moments = WATCH.iter().map(|after| case.ended().plus(*after));
-            moments.filter(|moment| *moment > now).min().map(Wait::Until)
-        }
+        // One that is not in the settings may be there again by the next moment.
+        Task::Watch if !terms.looks && terms.is_known => None,
+        Task::Watch => next_watch(case.ended(), now),
         Task::CleanUp if now >= case.bound() => None,
         Task::Interrupted | Task::FindOut | Task::GiveUp | Task::CleanUp | Task::LateCapture => Some(Wait::BackOff),
     }
+}
+
+/// The next moment at which what ended then is looked at again.
+fn next_watch(ended: Timestamp, now: Timestamp) -> Option<Wait> {
+    let moments = WATCH.iter().map(|after| ended.plus(*after));
+    moments.filter(|moment| *moment > now).min().map(Wait::Until)
+}
+
+/// Whether what ended then may still be looked at.
+fn is_watched(ended: Timestamp, now: Timestamp) -> bool {
+    now <= ended.plus(WATCH[WATCH.len() - 1]).plus(WATCH_MARGIN)
 }
 
 #[cfg(test)]

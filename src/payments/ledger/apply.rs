@@ -56,6 +56,7 @@ impl StoredPayment {
                 stored.ended = Some(now);
                 stored.reason = Some(reason.clone());
             }
+            Record::LateRefund { refund } => self.refunded_late(*refund, now)?,
         }
         self.state = PaymentState::of(self.attempts.iter().map(|attempt| attempt.state), self.given_up);
         self.updated = now;
@@ -105,6 +106,19 @@ impl StoredPayment {
             started: now,
             ended: None,
         });
+        Ok(())
+    }
+
+    fn refunded_late(&mut self, number: u32, now: Timestamp) -> Result<(), Misfit> {
+        let left = self.money.amount.saturating_sub(self.refunded_at_most());
+        let refund = self.refund_mut(number)?;
+        if refund.state != AttemptState::NotProcessed || refund.amount > left {
+            let (state, amount) = (refund.state.as_str(), refund.amount);
+            return Err(format!("refund {number} of {amount} is {state} with {left} left, so it can't come late"));
+        }
+        refund.state = AttemptState::Succeeded;
+        refund.ended = Some(now);
+        refund.reason = None;
         Ok(())
     }
 

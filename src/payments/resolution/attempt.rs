@@ -62,7 +62,7 @@ impl Case<'_> {
     /// lost, found undone, and be under way all the same.
     fn is_watched(&self) -> bool {
         let may_surprise = self.attempt.state == AttemptState::Voided || self.attempt.operation == Operation::Confirm;
-        may_surprise && self.now <= self.ended().plus(WATCH[WATCH.len() - 1]).plus(WATCH_MARGIN)
+        may_surprise && super::is_watched(self.ended(), self.now)
     }
 
     /// When its latest outcome was saved: from here on its times count.
@@ -213,10 +213,10 @@ impl Case<'_> {
         match (task, said) {
             (Task::Watch, _) => Step::Rest,
             (Task::Await, _) => self.expire(),
+            (Task::FindOut, _) if !self.is_quiet() => self.again(task, Wait::Until(self.quiet_from())),
             (_, Some(Verdict::Voided | Verdict::NotFound | Verdict::Succeeded { .. })) => {
                 self.taken_back(task, "void", "it was taken back, and the provider knows nothing of it")
             }
-            (Task::FindOut, None) if !self.is_quiet() => self.again(task, Wait::Until(self.quiet_from())),
             _ => self.void(task, found, said),
         }
     }

@@ -28,18 +28,16 @@ impl Work {
         if wanted.goes_on {
             self.lease.until = self.lease.until.max(self.distributor.lease_end(&self.settings, self.until, now));
         }
-        let late_captures = late_captures(&wanted.records);
+        let alarms: Vec<Record> = wanted.records.iter().filter(|record| is_alarm(record)).cloned().collect();
         let due = wanted.due;
         let saved = if self.is_new { self.accept(wanted).await } else { self.save_more(wanted, now).await };
         match saved {
             Ok(None) => {
-                self.is_new = false;
                 // The first save of a payment says nothing of when it is due.
                 self.due = due.filter(|_| !self.is_new);
+                self.is_new = false;
                 self.key = None;
-                for attempt in late_captures {
-                    self.sound_alarm(attempt);
-                }
+                alarms.iter().for_each(|alarm| self.sound(alarm));
                 Saved::Event(Event::Saved)
             }
             Ok(Some((existing, used))) => Saved::Existing(existing, used),
@@ -99,19 +97,28 @@ impl Work {
         Ok(None)
     }
 
-    fn sound_alarm(&self, number: u32) {
+    /// Once it is durable, so that nobody hears of it twice.
+    fn sound(&self, alarm: &Record) {
         let payment = self.run.payment();
-        let Some(attempt) = payment.attempts.iter().find(|attempt| attempt.number == number) else { return };
-        self.distributor.observer.late_capture(&attempt.provider);
-        tracing::error!(payment = %payment.id, provider = %attempt.provider, attempt = number,
-            "ALARM: an attempt that was released is captured; it is being taken back");
+        match alarm {
+            Record::LateCapture { attempt, .. } => {
+                let found = payment.attempts.iter().find(|stored| stored.number == *attempt);
+                let Some(attempt) = found else { return };
+                self.distributor.observer.late_capture(&attempt.provider);
+                tracing::error!(payment = %payment.id, provider = %attempt.provider, attempt = attempt.number,
+                    "ALARM: an attempt that was released is captured; it is being taken back");
+            }
+            Record::LateRefund { refund } => {
+                let Some(owner) = payment.deciding_attempt() else { return };
+                self.distributor.observer.alarm(&owner.provider);
+                tracing::error!(payment = %payment.id, provider = %owner.provider, refund,
+                    "ALARM: a refund that counted as not processed was carried out; it counts from now on");
+            }
+            _ => {}
+        }
     }
 }
 
-fn late_captures(records: &[Record]) -> Vec<u32> {
-    let late = records.iter().filter_map(|record| match record {
-        Record::LateCapture { attempt, .. } => Some(*attempt),
-        _ => None,
-    });
-    late.collect()
+fn is_alarm(record: &Record) -> bool {
+    matches!(record, Record::LateCapture { .. } | Record::LateRefund { .. })
 }

@@ -63,6 +63,7 @@ pub(in crate::payments::ledger) fn record() -> impl Strategy<Value = Record> {
             by: "alice".into(),
             reason: "settlement file".into(),
         }),
+        1 => attempt().prop_map(|refund| Record::LateRefund { refund }),
     ]
 }
 
@@ -170,9 +171,14 @@ fn refunds_add_up_to_the_amount_and_no_further() {
     payment.apply(&refund(2, 10), NOW).expect("all that is left");
     payment.apply(&ended(2, Verdict::NotProcessed { proof: Proof::Stated }), NOW).expect("fits");
     assert_eq!(payment.refunded(), amount - 10);
+    let mut late = payment.clone();
+    late.apply(&Record::LateRefund { refund: 1 }, NOW).expect_err("it was in time");
+    late.apply(&Record::LateRefund { refund: 2 }, NOW).expect("it happened after all");
+    assert_eq!(late.refunded(), amount);
     payment.apply(&refund(3, 10), NOW).expect("what did not happen is left");
     payment.apply(&ended(3, done()), NOW).expect("fits");
     payment.apply(&refund(4, 1), NOW).expect_err("nothing is left");
+    payment.apply(&Record::LateRefund { refund: 2 }, NOW).expect_err("nothing is left");
     assert_eq!(payment.refunded(), amount);
 }
 

@@ -3,6 +3,7 @@
 mod charges;
 mod crashes;
 mod ledger_failures;
+mod observing;
 mod refunds;
 mod resolving;
 mod two_steps;

@@ -1,11 +1,12 @@
 //! Money given back: in parts, at once, and when the answer is lost.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::payments::record::Operation;
-use crate::payments::rehearsal::{Fault, Shop};
+use crate::payments::rehearsal::{Ears, Fault, Shop, Talk, provider};
 use crate::payments::verdict::Verdict;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -89,4 +90,29 @@ async fn a_refund_that_is_declined_or_not_taken_says_so() {
     assert_eq!(shop.step(id, "refund", "r2", "{}").await.status, 503);
     assert_eq!(shop.step(id, "refund", "r3", "{}").await.status, 200);
     assert_eq!(shop.world.refunded(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refund_that_comes_late_counts_with_an_alarm_and_no_more_is_given_back_than_was_taken() {
+    let ears = Arc::new(Ears::default());
+    let alpha = provider("alpha", 1, &Talk::everything());
+    let shop = Shop::of(vec![Arc::new(alpha)], Arc::clone(&ears) as _);
+    let paid = shop.pay("k").await;
+    let id = paid.text("id");
+    shop.world.next("alpha", Operation::Refund, &[Fault::Late(Duration::from_secs(30)), Fault::Refused]);
+    let told = shop.step(id, "refund", "r1", r#"{"amount":40}"#).await;
+    assert_eq!((told.status, shop.world.refunded()), (503, 0), "not within quiesce, so it counts as not made");
+    assert_eq!(shop.step(id, "refund", "r2", r#"{"amount":10}"#).await.status, 503);
+    tokio::time::sleep(2 * MINUTE).await;
+    let states: Vec<_> = shop.stored(id).await.refunds.iter().map(|refund| refund.state.as_str()).collect();
+    assert_eq!((states, shop.world.refunded()), (vec!["succeeded", "not_processed"], 40));
+    assert_eq!(ears.count("alpha alarm"), 1);
+    assert_eq!(shop.get(id).await.body["refunded"], json!(40));
+    assert_eq!(shop.step(id, "refund", "r1", r#"{"amount":40}"#).await.status, 200, "a replay says how it stands");
+    assert_eq!(shop.step(id, "refund", "r3", r#"{"amount":61}"#).await.status, 422, "more than is left");
+    assert_eq!(shop.step(id, "refund", "r4", "{}").await.status, 200);
+    let looks = shop.world.calls("alpha", Operation::Lookup);
+    tokio::time::sleep(8 * 60 * MINUTE).await;
+    assert_eq!((shop.world.refunded(), shop.stored(id).await.due), (100, None), "and it is not watched for ever");
+    assert!(shop.world.calls("alpha", Operation::Lookup) - looks <= 4);
 }

@@ -115,6 +115,9 @@ async fn a_void_that_is_lost_is_repeated_and_one_that_is_under_way_is_waited_for
         assert_eq!(pending.said(), (202, "pending"), "{fault:?}");
         shop.becomes(pending.text("id"), "not_processed", MINUTE).await;
         assert_eq!(shop.world.captured(), 0);
+        let journal = shop.journal(pending.text("id")).await;
+        let announced = journal.iter().filter(|record| matches!(record, Record::VoidIntent { .. })).count();
+        assert_eq!(announced, shop.world.calls("alpha", Operation::Void), "each void, also a repeated one: {fault:?}");
     }
 }
 
