@@ -98,6 +98,28 @@ impl Directory {
 }
 
 #[cfg(test)]
+impl Terms {
+    /// Those of a provider that can do everything; `quiesce` is 5 s, the bound an hour, and a prepared
+    /// payment waits half an hour.
+    pub(super) fn sample(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            is_known: true,
+            looks: true,
+            on_unknown: OnUnknown::Resolve,
+            void: Some(Operation::Void),
+            cancel: Some(Operation::Cancel),
+            leaves_prepared: true,
+            prepare_is_harmless: false,
+            confirms_itself: false,
+            quiesce: Duration::from_secs(5),
+            resolve_for: Duration::from_secs(3_600),
+            prepared_for: Duration::from_secs(1_800),
+        }
+    }
+}
+
+#[cfg(test)]
 impl FromIterator<Terms> for Directory {
     fn from_iter<T: IntoIterator<Item = Terms>>(terms: T) -> Self {
         Self(terms.into_iter().collect())

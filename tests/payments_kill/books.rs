@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -26,8 +27,22 @@ pub(crate) enum Charging {
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) reference: String,
-    pub(crate) voided: bool,
+    captured: Instant,
+    voided: Option<Instant>,
     pub(crate) refunds: Vec<u64>,
+}
+
+impl Entry {
+    /// Captured and not taken back.
+    pub(crate) fn stands(&self) -> bool {
+        self.voided.is_none()
+    }
+
+    /// Whether at any moment both were captured.
+    pub(crate) fn stood_beside(&self, other: &Self) -> bool {
+        let before_end = |one: &Self, other: &Self| other.voided.is_none_or(|voided| one.captured < voided);
+        before_end(self, other) && before_end(other, self)
+    }
 }
 
 #[derive(Default)]
@@ -130,7 +145,7 @@ impl Books {
         }
         let number = {
             let mut pages = self.pages();
-            pages.entries.push(Entry { reference, voided: false, refunds: Vec::new() });
+            pages.entries.push(Entry { reference, captured: Instant::now(), voided: None, refunds: Vec::new() });
             pages.entries.len() - 1
         };
         (self.charging == Charging::Answers).then(|| (201, self.shown(number)))
@@ -146,7 +161,7 @@ impl Books {
         let Some(entry) = pages.entries.iter_mut().find(|entry| entry.reference == reference) else {
             return not_found();
         };
-        entry.voided = true;
+        entry.voided = Some(Instant::now());
         (200, json!({"status": "voided", "order_reference": reference}))
     }
 
@@ -167,7 +182,7 @@ impl Books {
         let entry = &self.pages().entries[number];
         json!({
             "id": format!("ch_{number}"),
-            "status": if entry.voided { "voided" } else { "succeeded" },
+            "status": if entry.stands() { "succeeded" } else { "voided" },
             "order_reference": entry.reference,
             "amount": 1234,
             "currency": "EUR",

@@ -138,22 +138,30 @@ fn revive(gateway: &mut Gateway, stage: &Stage, tables: &Tables) {
 
 /// What must hold, by the books of the providers and the journal of the ledger.
 fn judge(gateway: &Gateway, id: &str, providers: [&Books; 2], refunds: bool, told: &Answer) {
-    let journal = gateway.admin(&format!("/admin/v1/payments/{id}"));
-    let log = || format!("{:#}\n{:#?}\n{}", journal.body, providers.map(Books::entries), gateway.log());
-    let captures = || -> Vec<Entry> {
-        let entries = providers.iter().flat_map(|books| books.entries());
-        entries.filter(|entry| !entry.voided).collect()
-    };
+    let entries = || -> Vec<Entry> { providers.iter().flat_map(|books| books.entries()).collect() };
+    let captures = || -> Vec<Entry> { entries().into_iter().filter(Entry::stands).collect() };
     // On a machine so slow that a provider captures later than its `quiesce` says: that is found and taken back.
     let begun = Instant::now();
     while captures().len() > 1 && begun.elapsed() < WATCHED {
         thread::sleep(Duration::from_millis(100));
     }
+    let journal = gateway.admin(&format!("/admin/v1/payments/{id}"));
+    let log = || format!("{:#}\n{:#?}\n{}", journal.body, entries(), gateway.log());
     let captured = captures();
+    if charged_twice(&entries()) {
+        let records = journal.body["journal"].as_array().expect("a journal");
+        let alarm = records.iter().any(|entry| entry["record"] == "late_capture");
+        assert!(alarm, "charged twice for a while, and nobody was told: {}", log());
+    }
     assert_eq!((told.status, told.body["status"].as_str()), (201, Some("succeeded")), "{}", log());
     assert_eq!(captured.len(), 1, "charged once and not more: {}", log());
     assert_eq!(captured[0].refunds, if refunds { vec![234] } else { vec![] }, "{}", log());
     let unannounced: Vec<Value> = providers.iter().flat_map(|books| books.unannounced()).collect();
     assert!(unannounced.is_empty(), "without an earlier intent: {unannounced:?}\n{}", log());
     assert_eq!(journal.body["status"], "succeeded", "{}", log());
+}
+
+/// Whether two charges stood beside each other at any moment, even if one was taken back since.
+fn charged_twice(entries: &[Entry]) -> bool {
+    entries.iter().enumerate().any(|(place, one)| entries[..place].iter().any(|other| one.stood_beside(other)))
 }

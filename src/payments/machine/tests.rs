@@ -6,29 +6,11 @@ use super::*;
 use crate::payments::id::PaymentId;
 use crate::payments::money::{Currency, Money};
 use crate::payments::record::{PaymentState, RefundIntent};
-use crate::payments::settings::OnUnknown;
 use crate::payments::terms::Terms;
 use crate::payments::verdict::Doubt;
 use crate::types::ProviderName;
 
 const START: Timestamp = Timestamp(1_795_291_200_000);
-
-fn terms(name: &str) -> Terms {
-    Terms {
-        name: name.into(),
-        is_known: true,
-        looks: true,
-        on_unknown: OnUnknown::Resolve,
-        void: Some(Operation::Void),
-        cancel: Some(Operation::Cancel),
-        leaves_prepared: true,
-        prepare_is_harmless: false,
-        confirms_itself: false,
-        quiesce: Duration::from_secs(5),
-        resolve_for: Duration::from_secs(3_600),
-        prepared_for: Duration::from_secs(1_800),
-    }
-}
 
 fn payment(capture: bool) -> StoredPayment {
     StoredPayment {
@@ -80,7 +62,7 @@ fn unknown() -> Verdict {
 }
 
 fn directory() -> Directory {
-    [terms("alpha"), terms("beta")].into_iter().collect()
+    [Terms::sample("alpha"), Terms::sample("beta")].into_iter().collect()
 }
 
 /// Runs a payment with a ledger that works and providers that take turns; each call comes to the next verdict.

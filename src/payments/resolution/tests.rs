@@ -16,7 +16,7 @@ use crate::payments::record::{AttemptState, PaymentState, VoidReason};
 use crate::payments::settings::OnUnknown;
 use crate::payments::verdict::{Doubt, Proof};
 
-/// When the attempt or refund ended. `quiesce` is 5 s, the bound an hour, a prepared one waits half an hour.
+/// When the attempt or refund ended. The times are those of [`Terms::sample`].
 const ENDED: Timestamp = Timestamp(1_795_291_200_000);
 /// The provider may still be at work on it.
 const EARLY: u64 = 1;
@@ -26,20 +26,7 @@ const QUIET: u64 = 6;
 const LATE: u64 = 3_600;
 
 fn terms() -> Terms {
-    Terms {
-        name: "alpha".into(),
-        is_known: true,
-        looks: true,
-        on_unknown: OnUnknown::Resolve,
-        void: Some(Operation::Void),
-        cancel: Some(Operation::Cancel),
-        leaves_prepared: true,
-        prepare_is_harmless: false,
-        confirms_itself: false,
-        quiesce: Duration::from_secs(5),
-        resolve_for: Duration::from_secs(LATE),
-        prepared_for: Duration::from_secs(1_800),
-    }
+    Terms::sample("alpha")
 }
 
 fn payment(attempt: StoredAttempt) -> StoredPayment {

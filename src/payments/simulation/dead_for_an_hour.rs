@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use super::dialects::Speaks;
-use super::schedule::{Ending, Errand, Place, Schedule, Webhooks};
+use super::schedule::{Errand, Place, Schedule};
 use super::world::{Switches, run};
 use crate::simulator::Fault;
 
@@ -17,33 +16,10 @@ const LASTS: Duration = Duration::from_secs(3_600);
 const EVERY: Duration = Duration::from_secs(3);
 
 fn hour(fault: Fault) -> Schedule {
-    let place = |outages| Place {
-        speaks: Speaks::Canonical,
-        lookup_lag: Duration::ZERO,
-        remembers_voids: true,
-        script: Default::default(),
-        outages,
-        webhooks: Webhooks::None,
-    };
-    let errand = |number: u32| Errand {
-        at: EVERY * number,
-        amount: 1_000,
-        capture: true,
-        declined: false,
-        twins: 1,
-        hangs_up: None,
-        ending: Ending::Confirmed,
-        refunds: Vec::new(),
-    };
+    let outages = vec![(FROM, FROM + LASTS, fault)];
     let count = u32::try_from((FROM * 2 + LASTS).as_millis() / EVERY.as_millis()).expect("a few thousand");
-    Schedule {
-        seed: 60,
-        gateways: 1,
-        providers: vec![place(vec![(FROM, FROM + LASTS, fault)]), place(Vec::new())],
-        errands: (0..count).map(errand).collect(),
-        crashes: Vec::new(),
-        ledger_down: None,
-    }
+    let errands = (0..count).map(|number| Errand { at: EVERY * number, ..Errand::PAYS }).collect();
+    Schedule::calm(60, vec![Place { outages, ..Place::calm() }, Place::calm()], errands)
 }
 
 fn costs(what: &str, fault: Fault, pending_at_most: usize) {

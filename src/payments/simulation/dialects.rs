@@ -122,6 +122,22 @@ impl Talk {
         self.ask(operation, 1_000).class()
     }
 
+    /// What a look says was given back, in minor units.
+    fn refunded(&mut self) -> Option<u64> {
+        match self.ask(Operation::Lookup, 1_000) {
+            Verdict::Succeeded { refunded, .. } => refunded,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The customer pays at the device, with this card; what that brings for the confirmation.
+    fn customer_pays(&mut self, token: &str) -> Option<String> {
+        self.asked += 1;
+        let (reference, now) = (self.reference, Timestamp(i64::from(self.asked) * 1_000));
+        let payment = CustomersPayment { reference, amount: 1_000, currency: "EUR", token, order: None };
+        self.provider.customer_pays(&payment, now)
+    }
+
     fn books(&self) -> &Books {
         self.provider.books()
     }
@@ -137,10 +153,7 @@ fn a_canonical_charge_is_found_given_back_and_taken_back() {
     assert_eq!(talk.class(Operation::Lookup), "not_found");
     assert_eq!((talk.class(Operation::Charge), talk.unreversed()), ("succeeded", 1));
     assert_eq!(talk.ask(Operation::Refund, 300).class(), "succeeded");
-    match talk.ask(Operation::Lookup, 1_000) {
-        Verdict::Succeeded { refunded, .. } => assert_eq!(refunded, Some(300)),
-        other => panic!("{other:?}"),
-    }
+    assert_eq!(talk.refunded(), Some(300));
     assert_eq!(talk.ask(Operation::Refund, 701).class(), "declined");
     assert_eq!((talk.class(Operation::Void), talk.unreversed()), ("voided", 0));
     assert_eq!(talk.class(Operation::Lookup), "voided");
@@ -172,10 +185,7 @@ fn intents_are_captured_by_their_confirmation_found_and_taken_back() {
     assert_eq!((talk.class(Operation::Prepare), talk.unreversed()), ("prepared", 0));
     assert_eq!((talk.class(Operation::Confirm), talk.unreversed()), ("succeeded", 1));
     assert_eq!(talk.ask(Operation::Refund, 300).class(), "succeeded");
-    match talk.ask(Operation::Lookup, 1_000) {
-        Verdict::Succeeded { refunded, .. } => assert_eq!(refunded, Some(300)),
-        other => panic!("{other:?}"),
-    }
+    assert_eq!(talk.refunded(), Some(300));
     assert_eq!((talk.class(Operation::Void), talk.unreversed()), ("voided", 0));
     assert_eq!(talk.class(Operation::Lookup), "voided");
 }
@@ -185,9 +195,7 @@ fn an_intent_for_a_later_capture_is_captured_once_the_customer_agreed() {
     let mut talk = Talk::with(Speaks::Intents);
     talk.capture = false;
     assert_eq!(talk.class(Operation::Prepare), "prepared");
-    let payment =
-        CustomersPayment { reference: talk.reference, amount: 1_000, currency: "EUR", token: "tok_good", order: None };
-    assert_eq!(talk.provider.customer_pays(&payment, Timestamp(5_000)), None);
+    assert_eq!(talk.customer_pays("tok_good"), None);
     assert_eq!((talk.class(Operation::Lookup), talk.unreversed()), ("prepared", 0));
     assert_eq!((talk.class(Operation::Confirm), talk.unreversed()), ("succeeded", 1));
     let mut talk = Talk::with(Speaks::Intents);
@@ -214,16 +222,11 @@ fn charges_are_found_in_their_list_held_and_given_back() {
 fn a_toss_like_payment_begins_at_the_customers_device() {
     let mut talk = Talk::with(Speaks::Toss);
     assert_eq!(talk.class(Operation::Lookup), "not_found");
-    let payment =
-        CustomersPayment { reference: talk.reference, amount: 1_000, currency: "EUR", token: "tok_good", order: None };
-    talk.token = talk.provider.customer_pays(&payment, Timestamp(1_000));
+    talk.token = talk.customer_pays("tok_good");
     assert_eq!((talk.class(Operation::Lookup), talk.unreversed()), ("prepared", 0));
     assert_eq!((talk.class(Operation::Confirm), talk.unreversed()), ("succeeded", 1));
     assert_eq!(talk.ask(Operation::Refund, 300).class(), "succeeded");
-    match talk.ask(Operation::Lookup, 1_000) {
-        Verdict::Succeeded { refunded, .. } => assert_eq!(refunded, Some(300)),
-        other => panic!("{other:?}"),
-    }
+    assert_eq!(talk.refunded(), Some(300));
     assert_eq!((talk.class(Operation::Void), talk.unreversed()), ("voided", 0));
     assert_eq!(talk.class(Operation::Lookup), "voided");
 }
@@ -240,9 +243,7 @@ fn a_card_that_is_declined_is_declined_in_every_dialect() {
                 Operation::Confirm
             }
             Speaks::Toss => {
-                let (reference, token) = (talk.reference, DECLINED_TOKEN);
-                let payment = CustomersPayment { reference, amount: 1_000, currency: "EUR", token, order: None };
-                talk.token = talk.provider.customer_pays(&payment, Timestamp(0));
+                talk.token = talk.customer_pays(DECLINED_TOKEN);
                 Operation::Confirm
             }
         };

@@ -3,41 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::dialects::Speaks;
-use super::schedule::{Crash, Ending, Errand, Place, Schedule, Webhooks};
+use super::schedule::{Crash, Ending, Errand, Place, Schedule};
 use super::world::{Switches, run};
 use crate::payments::ledger::in_memory::Side;
 use crate::simulator::Fault;
 
-const PAYS: Errand = Errand {
-    at: Duration::ZERO,
-    amount: 1_000,
-    capture: true,
-    declined: false,
-    twins: 1,
-    hangs_up: None,
-    ending: Ending::Confirmed,
-    refunds: Vec::new(),
-};
-
 fn schedule(errand: Errand, script: &[(usize, Fault)]) -> Schedule {
-    let place = |script: BTreeMap<usize, Fault>| Place {
-        speaks: Speaks::Canonical,
-        lookup_lag: Duration::ZERO,
-        remembers_voids: !script.values().any(|fault| matches!(fault, Fault::LateCapture(_))),
-        script,
-        outages: Vec::new(),
-        webhooks: Webhooks::None,
-    };
-    Schedule {
-        seed: 1,
-        gateways: 1,
-        // Both alike: the draw must not decide what is tested.
-        providers: vec![place(script.iter().copied().collect()), place(script.iter().copied().collect())],
-        errands: vec![errand],
-        crashes: Vec::new(),
-        ledger_down: None,
-    }
+    let script: BTreeMap<usize, Fault> = script.iter().copied().collect();
+    let remembers_voids = !script.values().any(|fault| matches!(fault, Fault::LateCapture(_)));
+    let place = Place { remembers_voids, script, ..Place::calm() };
+    // Both alike: the draw must not decide what is tested.
+    Schedule::calm(1, vec![place.clone(), place], vec![errand])
 }
 
 /// Plays the schedule with one death at each side of each write that it makes, and with a second
@@ -63,24 +39,24 @@ fn dies_at_every_write(schedule: &Schedule, expects: &str) {
 
 #[test]
 fn a_charge_survives_a_death_at_every_write() {
-    dies_at_every_write(&schedule(PAYS, &[]), "outcome succeeded charge");
-    dies_at_every_write(&schedule(Errand { declined: true, ..PAYS }, &[]), "outcome declined charge");
+    dies_at_every_write(&schedule(Errand::PAYS, &[]), "outcome succeeded charge");
+    dies_at_every_write(&schedule(Errand { declined: true, ..Errand::PAYS }, &[]), "outcome declined charge");
 }
 
 #[test]
 fn a_charge_whose_answer_is_lost_survives_a_death_at_every_write() {
-    dies_at_every_write(&schedule(PAYS, &[(0, Fault::AnswerLost)]), "resolved succeeded");
+    dies_at_every_write(&schedule(Errand::PAYS, &[(0, Fault::AnswerLost)]), "resolved succeeded");
 }
 
 #[test]
 fn a_charge_that_was_never_made_survives_a_death_at_every_write() {
-    let schedule = schedule(PAYS, &[(0, Fault::HangUp), (2, Fault::AnswerLost)]);
+    let schedule = schedule(Errand::PAYS, &[(0, Fault::HangUp), (2, Fault::AnswerLost)]);
     dies_at_every_write(&schedule, "resolved voided");
 }
 
 #[test]
 fn a_payment_in_two_steps_survives_a_death_at_every_write() {
-    let two_steps = Errand { capture: false, ..PAYS };
+    let two_steps = Errand { capture: false, ..Errand::PAYS };
     dies_at_every_write(&schedule(two_steps.clone(), &[(1, Fault::AnswerLost)]), "resolved succeeded");
     dies_at_every_write(&schedule(two_steps.clone(), &[(1, Fault::HangUp)]), "outcome unknown confirm");
     let cancelled = Errand { ending: Ending::Cancelled, ..two_steps };
@@ -89,7 +65,7 @@ fn a_payment_in_two_steps_survives_a_death_at_every_write() {
 
 #[test]
 fn refunds_survive_a_death_at_every_write() {
-    let refunded = Errand { refunds: vec![Some(400), None], ..PAYS };
+    let refunded = Errand { refunds: vec![Some(400), None], ..Errand::PAYS };
     dies_at_every_write(&schedule(refunded.clone(), &[]), "refund_outcome succeeded");
     dies_at_every_write(&schedule(refunded, &[(1, Fault::AnswerLost)]), "refund_resolved succeeded");
 }
@@ -97,5 +73,5 @@ fn refunds_survive_a_death_at_every_write() {
 #[test]
 fn a_late_capture_survives_a_death_at_every_write() {
     let late = Fault::LateCapture(Duration::from_secs(20));
-    dies_at_every_write(&schedule(PAYS, &[(0, late)]), "late_capture_ended voided");
+    dies_at_every_write(&schedule(Errand::PAYS, &[(0, late)]), "late_capture_ended voided");
 }

@@ -103,6 +103,11 @@ pub(super) enum Climate {
 }
 
 impl Schedule {
+    /// One gateway that lives, on a ledger that works.
+    pub(super) fn calm(seed: u64, providers: Vec<Place>, errands: Vec<Errand>) -> Self {
+        Self { seed, gateways: 1, providers, errands, crashes: Vec::new(), ledger_down: None }
+    }
+
     pub(super) fn draw(seed: u64, climate: Climate) -> Self {
         let rng = &mut fastrand::Rng::with_seed(seed);
         let gateways = 1 + usize::from(rng.u32(..3) == 0);
@@ -170,6 +175,18 @@ impl Schedule {
 }
 
 impl Place {
+    /// A provider at which nothing goes wrong.
+    pub(super) fn calm() -> Self {
+        Self {
+            speaks: Speaks::Canonical,
+            lookup_lag: Duration::ZERO,
+            remembers_voids: true,
+            script: BTreeMap::new(),
+            outages: Vec::new(),
+            webhooks: Webhooks::None,
+        }
+    }
+
     fn draw(climate: Climate, rng: &mut fastrand::Rng) -> Self {
         let speaks = Speaks::ALL[rng.usize(..4)];
         let per_cent = [0, 10, 25, 50][rng.usize(..4)];
@@ -204,6 +221,18 @@ impl Place {
 }
 
 impl Errand {
+    /// One that pays at once, and no more.
+    pub(super) const PAYS: Self = Self {
+        at: Duration::ZERO,
+        amount: 1_000,
+        capture: true,
+        declined: false,
+        twins: 1,
+        hangs_up: None,
+        ending: Ending::Confirmed,
+        refunds: Vec::new(),
+    };
+
     fn draw(rng: &mut fastrand::Rng) -> Self {
         let amount = rng.u64(100..100_000);
         let refunds = match rng.u32(..6) {

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::payments::ledger::{Holder, Lease};
+use crate::payments::settings::OnUnknown;
 
 /// What the judge knows of one attempt.
 #[derive(Debug, Default, Clone)]
@@ -80,7 +81,7 @@ fn any_terms() -> impl Strategy<Value = Directory> {
             leaves_prepared: leaves,
             prepare_is_harmless: harmless,
             confirms_itself: itself && harmless,
-            ..terms(name)
+            ..Terms::sample(name)
         })
     };
     (one("alpha"), one("beta")).prop_map(|(alpha, beta)| [alpha, beta].into_iter().collect())

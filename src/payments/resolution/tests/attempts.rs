@@ -5,19 +5,35 @@ use super::*;
 /// A situation: its name, the attempt, how many seconds after its end.
 type Situation = (&'static str, StoredAttempt, u64);
 
+fn charge(state: AttemptState) -> StoredAttempt {
+    attempt(Operation::Charge, state)
+}
+
+fn late_capture(state: AttemptState) -> StoredAttempt {
+    let voiding = (state == AttemptState::Resolving).then_some(VoidReason::LateCapture);
+    StoredAttempt { late_capture: Some(state), voiding, ..charge(AttemptState::Voided) }
+}
+
+/// How long anything is watched, in seconds.
+fn watched() -> u64 {
+    (WATCH[WATCH.len() - 1] + WATCH_MARGIN).as_secs()
+}
+
+/// Where there is nothing to be done.
+fn settled() -> Vec<Situation> {
+    use AttemptState as A;
+    let undone = [A::Planned, A::Succeeded, A::Declined, A::SoftDeclined, A::NotProcessed, A::Manual];
+    let settled = undone.map(|state| (state.as_str(), charge(state), QUIET));
+    let rest =
+        [("voided long ago", charge(A::Voided), watched() + 1), ("late, for a person", late_capture(A::Manual), QUIET)];
+    settled.into_iter().chain(rest).collect()
+}
+
+/// Where there is.
 fn situations() -> Vec<Situation> {
     use AttemptState as A;
-    let charge = |state| attempt(Operation::Charge, state);
     let voiding = |state, reason| StoredAttempt { voiding: Some(reason), ..charge(state) };
-    let late_capture = |state| StoredAttempt {
-        late_capture: Some(state),
-        voiding: (state == A::Resolving).then_some(VoidReason::LateCapture),
-        ..charge(A::Voided)
-    };
-    let watched = (WATCH[WATCH.len() - 1] + WATCH_MARGIN).as_secs();
     vec![
-        ("planned", charge(A::Planned), QUIET),
-        ("intent", charge(A::Intent), QUIET),
         ("unknown, early", charge(A::Unknown), EARLY),
         ("unknown, quiet", charge(A::Unknown), QUIET),
         ("unknown, too long", charge(A::Unknown), LATE),
@@ -33,19 +49,12 @@ fn situations() -> Vec<Situation> {
         ("given up, early", voiding(A::Resolving, VoidReason::Cancelled), EARLY),
         ("given up, quiet", voiding(A::Resolving, VoidReason::Expired), QUIET),
         ("given up, too long", voiding(A::Resolving, VoidReason::Expired), LATE),
-        ("succeeded", charge(A::Succeeded), QUIET),
-        ("declined", charge(A::Declined), QUIET),
-        ("manual", charge(A::Manual), QUIET),
-        ("soft declined", charge(A::SoftDeclined), QUIET),
-        ("undone", charge(A::NotProcessed), QUIET),
         ("confirm undone", attempt(Operation::Confirm, A::NotProcessed), QUIET),
         ("left something", voiding(A::NotProcessed, VoidReason::Unresolved), QUIET),
         ("left it too long", voiding(A::NotProcessed, VoidReason::Unresolved), LATE),
         ("voided", charge(A::Voided), QUIET),
-        ("voided long ago", charge(A::Voided), watched + 1),
         ("late capture", late_capture(A::Resolving), QUIET),
-        ("late capture, old", late_capture(A::Resolving), LATE + watched),
-        ("late, for a person", late_capture(A::Manual), QUIET),
+        ("late capture, old", late_capture(A::Resolving), LATE + watched()),
         ("late, taken back", late_capture(A::Voided), QUIET),
     ]
 }
@@ -96,10 +105,36 @@ fn a_look_after_a_void_decides() {
     check(PERHAPS_TAKEN_BACK, &lines(&terms(), Heard::SaidNothingThenFound));
 }
 
+/// Everything that can be heard about one attempt.
+fn everything() -> Vec<Heard> {
+    let each = |heard: fn(Verdict) -> Heard| verdicts().map(heard);
+    let all = [Heard::Found, Heard::Said, Heard::SaidVoidedThenFound, Heard::SaidNothingThenFound].map(each);
+    std::iter::once(Heard::Nothing).chain(all.into_iter().flatten()).collect()
+}
+
 #[test]
-fn every_state_has_its_line() {
+fn what_is_settled_is_let_alone_whatever_is_heard() {
+    for (name, attempt, after) in settled() {
+        let payment = payment(attempt);
+        for (terms, heard) in variants().iter().flat_map(|terms| everything().into_iter().map(move |it| (terms, it))) {
+            assert_eq!(next(&payment, Item::Attempt(1), terms, after, heard), "rest", "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_call_is_unknown_whatever_is_heard() {
+    let interrupted = payment(charge(AttemptState::Intent));
+    for heard in everything() {
+        assert_eq!(next(&interrupted, Item::Attempt(1), &terms(), EARLY, heard), "=unknown");
+    }
+}
+
+#[test]
+fn every_state_stands_in_a_table() {
+    let known: Vec<_> = situations().into_iter().chain(settled()).map(|(_, attempt, _)| attempt.state).collect();
     for state in AttemptState::ALL {
-        assert!(situations().iter().any(|(_, attempt, _)| attempt.state == *state), "{state:?}");
+        assert!(known.contains(state) || *state == AttemptState::Intent, "{state:?}");
     }
 }
 
@@ -138,8 +173,6 @@ fn what_is_watched_is_due_at_each_of_its_moments_and_then_no_more() {
 /// Nothing was heard yet, of providers that can do less or are not to be asked.
 const UNHEARD: &str = "
                     usual      hold       blind      no way     harmless   gone
-planned             rest       rest       rest       rest       rest       rest
-intent              =unknown   =unknown   =unknown   =unknown   =unknown   =unknown
 unknown, early      look       =manual    =manual    =manual    =manual    later
 unknown, quiet      look       =manual    =manual    =manual    =manual    later
 unknown, too long   look       =manual    =manual    =manual    =manual    =manual
@@ -155,26 +188,17 @@ confirm lost, quiet look       =manual    =manual    =manual    =manual    later
 given up, early     look       look       cancel     =manual    =voided    later
 given up, quiet     look       look       cancel     =manual    =voided    later
 given up, too long  look       look       cancel     =manual    =voided    =manual
-succeeded           rest       rest       rest       rest       rest       rest
-declined            rest       rest       rest       rest       rest       rest
-manual              rest       rest       rest       rest       rest       rest
-soft declined       rest       rest       rest       rest       rest       rest
-undone              rest       rest       rest       rest       rest       rest
 confirm undone      look       look       rest       rest       rest       rest
 left something      look       look       void       rest       rest       later
 left it too long    look       look       void       rest       rest       rest
 voided              look       look       rest       rest       rest       rest
-voided long ago     rest       rest       rest       rest       rest       rest
 late capture        look       look       void       =manual    =manual    later
 late capture, old   look       look       void       =manual    =manual    =manual
-late, for a person  rest       rest       rest       rest       rest       rest
 late, taken back    look       look       rest       rest       rest       rest";
 
 /// A look found it so.
 const FOUND: &str = "
                     captured   prepared   declined   soft       nothing    voided     not found  unknown
-planned             rest       rest       rest       rest       rest       rest       rest       rest
-intent              =unknown   =unknown   =unknown   =unknown   =unknown   =unknown   =unknown   =unknown
 unknown, early      =succeeded wait       =declined  =soft      =nothing   =voided    wait       later
 unknown, quiet      =succeeded begin void =declined  =soft      =nothing   =voided    begin void later
 unknown, too long   =succeeded begin void =declined  =soft      =nothing   =voided    begin void =manual
@@ -190,26 +214,17 @@ confirm lost, quiet =succeeded =prepared  =declined  =soft      =nothing   =void
 given up, early     wait       cancel     =declined  =soft      =nothing   =voided    cancel     later
 given up, quiet     =succeeded cancel     =declined  =soft      =nothing   =voided    cancel     later
 given up, too long  =succeeded cancel     =declined  =soft      =nothing   =voided    cancel     =manual
-succeeded           rest       rest       rest       rest       rest       rest       rest       rest
-declined            rest       rest       rest       rest       rest       rest       rest       rest
-manual              rest       rest       rest       rest       rest       rest       rest       rest
-soft declined       rest       rest       rest       rest       rest       rest       rest       rest
-undone              rest       rest       rest       rest       rest       rest       rest       rest
 confirm undone      !captured  begin void rest       rest       rest       rest       rest       later
 left something      !captured  void       =nothing   =nothing   =nothing   =nothing   void       later
 left it too long    !captured  void       =nothing   =nothing   =nothing   =nothing   void       rest
 voided              !captured  begin void rest       rest       rest       rest       rest       later
-voided long ago     rest       rest       rest       rest       rest       rest       rest       rest
 late capture        void       void       =voided    =voided    =voided    =voided    void       later
 late capture, old   void       void       =voided    =voided    =voided    =voided    void       =manual
-late, for a person  rest       rest       rest       rest       rest       rest       rest       rest
 late, taken back    !captured  begin void rest       rest       rest       rest       rest       later";
 
 /// The provider said so to being asked to take it back.
 const SAID: &str = "
                     captured   prepared   declined   soft       nothing    voided     not found  unknown
-planned             rest       rest       rest       rest       rest       rest       rest       rest
-intent              =unknown   =unknown   =unknown   =unknown   =unknown   =unknown   =unknown   =unknown
 unknown, early      look       later      look       look       later      look       look       later
 unknown, quiet      look       later      look       look       later      look       look       later
 unknown, too long   look       =manual    look       look       =manual    look       look       =manual
@@ -225,26 +240,17 @@ confirm lost, quiet look       later      look       look       later      look 
 given up, early     look       later      look       look       later      look       look       later
 given up, quiet     look       later      look       look       later      look       look       later
 given up, too long  look       =manual    look       look       =manual    look       look       =manual
-succeeded           rest       rest       rest       rest       rest       rest       rest       rest
-declined            rest       rest       rest       rest       rest       rest       rest       rest
-manual              rest       rest       rest       rest       rest       rest       rest       rest
-soft declined       rest       rest       rest       rest       rest       rest       rest       rest
-undone              rest       rest       rest       rest       rest       rest       rest       rest
 confirm undone      look       later      look       look       later      look       look       later
 left something      look       later      look       look       later      look       look       later
 left it too long    look       rest       look       look       rest       look       look       rest
 voided              look       later      look       look       later      look       look       later
-voided long ago     rest       rest       rest       rest       rest       rest       rest       rest
 late capture        look       later      look       look       later      look       look       later
 late capture, old   look       =manual    look       look       =manual    look       look       =manual
-late, for a person  rest       rest       rest       rest       rest       rest       rest       rest
 late, taken back    look       later      look       look       later      look       look       later";
 
 /// The same, and the provider has no lookup.
 const SAID_UNSEEN: &str = "
                     captured   prepared   declined   soft       nothing    voided     not found  unknown
-planned             rest       rest       rest       rest       rest       rest       rest       rest
-intent              =unknown   =unknown   =unknown   =unknown   =unknown   =unknown   =unknown   =unknown
 unknown, early      =voided    later      =manual    =manual    later      =voided    =voided    later
 unknown, quiet      =voided    later      =manual    =manual    later      =voided    =voided    later
 unknown, too long   =voided    =manual    =manual    =manual    =manual    =voided    =voided    =manual
@@ -260,26 +266,17 @@ confirm lost, quiet =voided    later      =manual    =manual    later      =void
 given up, early     =voided    later      =manual    =manual    later      =voided    =voided    later
 given up, quiet     =voided    later      =manual    =manual    later      =voided    =voided    later
 given up, too long  =voided    =manual    =manual    =manual    =manual    =voided    =voided    =manual
-succeeded           rest       rest       rest       rest       rest       rest       rest       rest
-declined            rest       rest       rest       rest       rest       rest       rest       rest
-manual              rest       rest       rest       rest       rest       rest       rest       rest
-soft declined       rest       rest       rest       rest       rest       rest       rest       rest
-undone              rest       rest       rest       rest       rest       rest       rest       rest
 confirm undone      =voided    later      rest       rest       later      =voided    =voided    later
 left something      =nothing   later      rest       rest       later      =nothing   =nothing   later
 left it too long    =nothing   rest       rest       rest       rest       =nothing   =nothing   rest
 voided              =voided    later      rest       rest       later      =voided    =voided    later
-voided long ago     rest       rest       rest       rest       rest       rest       rest       rest
 late capture        =voided    later      =manual    =manual    later      =voided    =voided    later
 late capture, old   =voided    =manual    =manual    =manual    =manual    =voided    =voided    =manual
-late, for a person  rest       rest       rest       rest       rest       rest       rest       rest
 late, taken back    =voided    later      rest       rest       later      =voided    =voided    later";
 
 /// The provider said that it is taken back, and a look after that found it so.
 const TAKEN_BACK: &str = "
                     captured   prepared   declined   soft       nothing    voided     not found  unknown
-planned             rest       rest       rest       rest       rest       rest       rest       rest
-intent              =unknown   =unknown   =unknown   =unknown   =unknown   =unknown   =unknown   =unknown
 unknown, early      =succeeded wait       =declined  =soft      =nothing   =voided    wait       later
 unknown, quiet      =succeeded later      =declined  =soft      =nothing   =voided    =voided    later
 unknown, too long   =succeeded =manual    =declined  =soft      =nothing   =voided    =voided    =manual
@@ -295,26 +292,17 @@ confirm lost, quiet =succeeded =prepared  =declined  =soft      =nothing   =void
 given up, early     wait       later      =declined  =soft      =nothing   =voided    =voided    later
 given up, quiet     =succeeded later      =declined  =soft      =nothing   =voided    =voided    later
 given up, too long  =succeeded =manual    =declined  =soft      =nothing   =voided    =voided    =manual
-succeeded           rest       rest       rest       rest       rest       rest       rest       rest
-declined            rest       rest       rest       rest       rest       rest       rest       rest
-manual              rest       rest       rest       rest       rest       rest       rest       rest
-soft declined       rest       rest       rest       rest       rest       rest       rest       rest
-undone              rest       rest       rest       rest       rest       rest       rest       rest
 confirm undone      !captured  begin void rest       rest       rest       rest       rest       later
 left something      !captured  later      =nothing   =nothing   =nothing   =nothing   =nothing   later
 left it too long    !captured  rest       =nothing   =nothing   =nothing   =nothing   =nothing   rest
 voided              !captured  begin void rest       rest       rest       rest       rest       later
-voided long ago     rest       rest       rest       rest       rest       rest       rest       rest
 late capture        later      later      =voided    =voided    =voided    =voided    =voided    later
 late capture, old   =manual    =manual    =voided    =voided    =voided    =voided    =voided    =manual
-late, for a person  rest       rest       rest       rest       rest       rest       rest       rest
 late, taken back    !captured  begin void rest       rest       rest       rest       rest       later";
 
 /// What the provider said to that is unknown, and a look after that found it so.
 const PERHAPS_TAKEN_BACK: &str = "
                     captured   prepared   declined   soft       nothing    voided     not found  unknown
-planned             rest       rest       rest       rest       rest       rest       rest       rest
-intent              =unknown   =unknown   =unknown   =unknown   =unknown   =unknown   =unknown   =unknown
 unknown, early      =succeeded wait       =declined  =soft      =nothing   =voided    wait       later
 unknown, quiet      =succeeded later      =declined  =soft      =nothing   =voided    later      later
 unknown, too long   =succeeded =manual    =declined  =soft      =nothing   =voided    =manual    =manual
@@ -330,17 +318,10 @@ confirm lost, quiet =succeeded =prepared  =declined  =soft      =nothing   =void
 given up, early     wait       later      =declined  =soft      =nothing   =voided    later      later
 given up, quiet     =succeeded later      =declined  =soft      =nothing   =voided    later      later
 given up, too long  =succeeded =manual    =declined  =soft      =nothing   =voided    =manual    =manual
-succeeded           rest       rest       rest       rest       rest       rest       rest       rest
-declined            rest       rest       rest       rest       rest       rest       rest       rest
-manual              rest       rest       rest       rest       rest       rest       rest       rest
-soft declined       rest       rest       rest       rest       rest       rest       rest       rest
-undone              rest       rest       rest       rest       rest       rest       rest       rest
 confirm undone      !captured  begin void rest       rest       rest       rest       rest       later
 left something      !captured  later      =nothing   =nothing   =nothing   =nothing   later      later
 left it too long    !captured  rest       =nothing   =nothing   =nothing   =nothing   rest       rest
 voided              !captured  begin void rest       rest       rest       rest       rest       later
-voided long ago     rest       rest       rest       rest       rest       rest       rest       rest
 late capture        later      later      =voided    =voided    =voided    =voided    later      later
 late capture, old   =manual    =manual    =voided    =voided    =voided    =voided    =manual    =manual
-late, for a person  rest       rest       rest       rest       rest       rest       rest       rest
 late, taken back    !captured  begin void rest       rest       rest       rest       rest       later";
