@@ -254,3 +254,6 @@ fn undecided(error: &DecisionError) -> Problem {
 fn unreadable(error: &LedgerError) -> Problem {
     Problem::new(Code::PaymentsUnavailable, error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,6 +106,7 @@ impl Distributor {
             headers: &request.headers,
             body: &request.body,
             now: self.clock.now(),
+            wall: self.clock.wall(),
             request_id: &request.request_id,
         };
         let answer = webhooks::receive(&*self.ledger, &*self.observer, settings, delivery).await;

@@ -27,6 +27,14 @@ impl PaymentClock {
         self.start.plus(self.begun.elapsed())
     }
 
+    /// What the world's clocks say now: providers sign by them, and their windows open by them. They may
+    /// jump, and a machine that slept has them ahead of its own, so no time limit counts from here.
+    #[must_use]
+    pub(super) fn wall(&self) -> Timestamp {
+        // Tests let hours pass at once, for everybody.
+        if cfg!(test) { self.now() } else { Timestamp::now() }
+    }
+
     /// When the clock will say `moment`; now, if that is past.
     #[must_use]
     pub(super) fn instant(&self, moment: Timestamp) -> Instant {

@@ -8,15 +8,13 @@ use tokio::time::Instant;
 use super::distributor::Distributor;
 use super::id::PaymentId;
 use super::ledger::{Claimed, Holder, Lease, LedgerError, Save, StoredPayment};
+use super::machine;
 use super::record::{AttemptState, Record};
 use super::settings::Settings;
 use crate::clock::Timestamp;
 
 /// How long after its deadline a gateway may still be at work on a payment.
 const MARGIN: Duration = Duration::from_secs(30);
-/// Calls that the worker usually makes between two saves, each with its wait for a place. More are
-/// no harm: if somebody else takes the payment meanwhile, the next save is refused.
-const CALLS_BETWEEN_SAVES: u32 = 2;
 /// What the worker waits for a place at a provider at most.
 pub(super) const WAIT_FOR_PLACE: Duration = Duration::from_secs(5);
 /// For the worker's saves themselves.
@@ -69,14 +67,15 @@ impl Distributor {
         Lease { holder: Self::holder(), until: self.lease_end(settings, None, self.clock.now()) }
     }
 
-    /// Until when work needs the payment if it goes on now. A client's never needs more than it has.
+    /// Until when work needs the payment if it goes on now: for its calls until the next save, each with its
+    /// wait for a place. A client's never needs more than it has.
     pub(super) fn lease_end(&self, settings: &Settings, until: Option<Instant>, now: Timestamp) -> Timestamp {
         if until.is_some() {
             return now;
         }
         let timeouts = settings.providers.iter().map(|provider| provider.timeouts.connect + provider.timeouts.response);
         let call = timeouts.max().unwrap_or_default() + WAIT_FOR_PLACE;
-        now.plus(call * CALLS_BETWEEN_SAVES).plus(WORKER_MARGIN)
+        now.plus(call * machine::CALLS_BETWEEN_SAVES).plus(WORKER_MARGIN)
     }
 
     /// Gives a payment back on which nothing was done.

@@ -23,6 +23,9 @@ use wish::Wish;
 
 pub(super) use vocabulary::{Answer, Ask, Effect, Event, Goal, Plan};
 
+/// Calls that the worker makes between two saves at most: its lease lasts for so many, and a save prolongs it.
+pub(super) const CALLS_BETWEEN_SAVES: u32 = 2;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
     Planning(Plan),
@@ -55,6 +58,8 @@ pub(super) struct Run {
     unsaved: Vec<Record>,
     /// Whether the lease is this run's; a new payment has none before its first save.
     is_held: bool,
+    /// Calls since the latest save.
+    calls: u32,
     /// Whether a provider may have been asked for something.
     has_sent: bool,
     /// The goal's own step was begun; it is never begun twice in one run.
@@ -84,6 +89,7 @@ impl Run {
             phase: Phase::Done,
             left: tries,
             unsaved: Vec::new(),
+            calls: 0,
             has_sent: false,
             has_begun: false,
             current: None,
@@ -239,10 +245,12 @@ impl Run {
 
     /// The rule of durability: nothing is called before everything known is saved.
     fn ask(&mut self, ask: Ask, now: Timestamp) -> Effect {
-        if self.unsaved.is_empty() { self.call(ask) } else { self.save(After::Call(ask), now) }
+        let is_long = self.goal == Goal::Resolve && self.calls >= CALLS_BETWEEN_SAVES;
+        if self.unsaved.is_empty() && !is_long { self.call(ask) } else { self.save(After::Call(ask), now) }
     }
 
     fn call(&mut self, ask: Ask) -> Effect {
+        self.calls += 1;
         self.has_sent |= !matches!(ask, Ask::Look(_));
         self.phase = Phase::Calling(ask.clone());
         Effect::Call(ask)
@@ -271,6 +279,7 @@ impl Run {
 
     fn saved(&mut self, after: After) -> Effect {
         self.unsaved.clear();
+        self.calls = 0;
         self.is_held = true;
         self.durable = self.payment.clone();
         match after {

@@ -52,7 +52,7 @@ impl Distributor {
     pub fn providers(&self, settings: &Settings) -> Vec<ProviderView> {
         let standings = self.health.standings(settings);
         let total: f64 = settings.providers.iter().zip(&standings).map(|(one, standing)| weight(one, standing)).sum();
-        let now = self.clock.now();
+        let now = self.clock.wall();
         let views = settings.providers.iter().zip(&standings);
         views.map(|(provider, standing)| view(provider, standing, total, now)).collect()
     }

@@ -46,7 +46,10 @@ pub(super) struct Delivery<'a> {
     pub(super) headers: &'a HeaderMap,
     /// As it came: signatures are over these bytes.
     pub(super) body: &'a [u8],
+    /// By the ledger's clock: when the event is noted.
     pub(super) now: Timestamp,
+    /// By the world's clocks: signatures are good for a while.
+    pub(super) wall: Timestamp,
     /// For logs.
     pub(super) request_id: &'a str,
 }
@@ -95,7 +98,7 @@ pub(super) async fn receive(
         return refuse(Code::BodyTooLarge, &format!("a webhook has at most {MAX_WEBHOOK} bytes"), &[]);
     }
     let request_id = delivery.request_id;
-    if let Err(reason) = webhook.scheme.verify(&webhook.secrets, delivery.headers, delivery.body, delivery.now) {
+    if let Err(reason) = webhook.scheme.verify(&webhook.secrets, delivery.headers, delivery.body, delivery.wall) {
         tracing::warn!(provider = %provider.name, request.id = request_id, %reason, "A webhook was refused");
         observer.webhook_received(&provider.name, WebhookOutcome::Rejected);
         // Whoever forges learns nothing from the answer.

@@ -150,6 +150,38 @@ fn what_was_heard_and_cannot_be_saved_is_handed_on_without_what_was_to_follow() 
 }
 
 #[test]
+fn the_worker_prolongs_its_lease_however_many_attempts_it_looks_at() {
+    let mut watched = payment(true);
+    for number in 1..=9 {
+        watched.apply(&Record::Intent(intent(number, Operation::Charge, "alpha")), START).expect("the next");
+        let lost = Record::Outcome { attempt: number, operation: Operation::Charge, verdict: unknown() };
+        watched.apply(&lost, START).expect("fits");
+        let (by, reason) = ("void".into(), "taken back".into());
+        let state = AttemptState::Voided;
+        let voided = Record::Resolved { attempt: number, state, provider_ref: None, code: None, by, reason };
+        watched.apply(&voided, START).expect("fits");
+    }
+    let mut run = Run::new(watched, Goal::Resolve, directory(), 2, 0);
+    let (mut effect, mut calls, mut since_save) = (run.begin(START), 0, 0);
+    while !matches!(effect, Effect::Answer(_)) {
+        let event = match effect {
+            Effect::Call(_) => {
+                (calls, since_save) = (calls + 1, since_save + 1);
+                assert!(since_save <= CALLS_BETWEEN_SAVES, "the lease lasts for no more");
+                Event::Ended(unknown())
+            }
+            Effect::Save { .. } => {
+                since_save = 0;
+                Event::Saved
+            }
+            other => panic!("{other:?}"),
+        };
+        effect = run.step(event, START).expect("an effect");
+    }
+    assert_eq!(calls, 9);
+}
+
+#[test]
 fn a_payment_that_is_given_up_is_not_begun_again() {
     let mut given_up = payment(true);
     given_up.given_up = true;

@@ -127,7 +127,7 @@ impl Work {
             Err(error) => (Verdict::NotProcessed { proof: Proof::NotBuilt }, error.to_string()),
             Ok(request) => match self.distributor.transport.call(provider, request, deadline).await {
                 Ok(answer) => {
-                    retry_after = capacity::retry_after(&answer.headers, self.distributor.clock.now());
+                    retry_after = capacity::retry_after(&answer.headers, self.distributor.clock.wall());
                     (provider.adapter.classify(&call, &answer), answer.status.to_string())
                 }
                 Err(CallError::NotSent { proof, detail }) => (Verdict::NotProcessed { proof }, detail),

@@ -27,7 +27,7 @@ impl Work {
         let payment = self.run.payment();
         // What failed in its second step goes on with two steps: the customer takes part again.
         let capture = payment.capture && *self.run.goal() == Goal::Pay;
-        let now = self.distributor.clock.now();
+        let now = self.distributor.clock.wall();
         let wanted = wanted(payment, capture, &self.tried);
         let chosen = choose::choose(&self.distributor.health, &self.settings, &wanted, now);
         let passed_over = match &chosen {

@@ -104,7 +104,8 @@ impl Desk {
             HeaderName::from_static("x-signature"),
             HeaderValue::from_str(&hex).expect("digits"),
         )]);
-        let delivery = Delivery { provider, headers: &headers, body: body.as_bytes(), now: NOW, request_id: "r" };
+        let delivery =
+            Delivery { provider, headers: &headers, body: body.as_bytes(), now: NOW, wall: NOW, request_id: "r" };
         match receive(&*self.ledger, &self.counted, &self.settings, delivery).await {
             ApiResponse::Json { status, body, .. } => (status, body),
             ApiResponse::Problem { problem, .. } => (problem.code.status(), problem.detail),
