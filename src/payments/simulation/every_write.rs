@@ -75,3 +75,10 @@ fn a_late_capture_survives_a_death_at_every_write() {
     let late = Fault::LateCapture(Duration::from_secs(20));
     dies_at_every_write(&schedule(Errand::PAYS, &[(0, late)]), "late_capture_ended voided");
 }
+
+#[test]
+fn a_late_refund_survives_a_death_at_every_write() {
+    let refunded = Errand { refunds: vec![Some(400)], ..Errand::PAYS };
+    let late = Fault::Late(Duration::from_secs(20));
+    dies_at_every_write(&schedule(refunded, &[(1, late)]), "late_refund ");
+}
