@@ -173,7 +173,7 @@ mod tests {
         #![proptest_config(crate::types::property::config(200))]
 
         #[test]
-        fn no_second_and_no_moment_ever_carries_more(
+        fn property_no_second_and_no_moment_ever_carries_more(
             most in 1..6_u32, at_once in 1..6_u32,
             steps in prop::collection::vec((0..400_u64, 0..3_u8), 1..120),
         ) {
@@ -204,7 +204,7 @@ mod tests {
         }
 
         #[test]
-        fn whoever_waits_as_long_as_told_finds_room(
+        fn property_whoever_waits_as_long_as_told_finds_room(
             most in 1..6_u32, waits in prop::collection::vec(0..700_u64, 1..60),
         ) {
             let (mut usage, mut now) = (Usage::default(), 0);

@@ -174,7 +174,7 @@ mod tests {
         #![proptest_config(crate::types::property::config(300))]
 
         #[test]
-        fn of_two_providers_never_both_are_demoted_and_never_the_better(
+        fn property_of_two_providers_never_both_are_demoted_and_never_the_better(
             (n, s) in (1..5_000_u32).prop_flat_map(|n| (Just(n), 0..=n)),
             (m, t) in (1..5_000_u32).prop_flat_map(|m| (Just(m), 0..=m)),
         ) {

@@ -170,7 +170,7 @@ proptest! {
     #![proptest_config(crate::types::property::config(150))]
 
     #[test]
-    fn a_change_of_one_weight_moves_only_payments_from_or_to_that_provider(
+    fn property_a_change_of_one_weight_moves_only_payments_from_or_to_that_provider(
         weights in prop::collection::vec(1..100_u32, 2..6),
         place in any::<prop::sample::Index>(), other in 0..100_u32, number in any::<u32>(),
     ) {

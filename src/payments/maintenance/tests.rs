@@ -49,7 +49,7 @@ proptest! {
     #![proptest_config(crate::types::property::config(200))]
 
     #[test]
-    fn it_is_open_exactly_in_the_windows_that_were_told(
+    fn property_it_is_open_exactly_in_the_windows_that_were_told(
         hour in 0..24_u8, hours in 1..30_u64, day in 15_000..22_000_i64, minutes in 0..4_000_i64,
     ) {
         let daily = maintenance(&format!("15 {hour} * * *"), "America/New_York", hours);
@@ -65,7 +65,7 @@ proptest! {
     #![proptest_config(crate::types::property::config(60))]
 
     #[test]
-    fn each_next_beginning_is_later_and_as_written_and_none_before_it_is_left_out(
+    fn property_each_next_beginning_is_later_and_as_written_and_none_before_it_is_left_out(
         place in 0..ZONES.len(),
         minute in 0..60_u8, step in 1..24_u8, weekday in 0..6_u8,
         days in 10_000..25_000_i64, second in 0..86_400_i64,

@@ -110,7 +110,7 @@ proptest! {
     #![proptest_config(crate::types::property::config(100))]
 
     #[test]
-    fn whatever_is_taken_from_one_side_is_missed_and_nothing_else(
+    fn property_whatever_is_taken_from_one_side_is_missed_and_nothing_else(
         count in 1..60_u32, from_ledger in any::<u64>(), from_file in any::<u64>(),
     ) {
         let keeps = |taken: u64, number: &u32| taken & (1 << (number % 64)) == 0;

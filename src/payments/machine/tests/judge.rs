@@ -320,7 +320,7 @@ proptest! {
     #![proptest_config(crate::types::property::config(300))]
 
     #[test]
-    fn for_any_order_of_events_nobody_is_charged_twice_or_told_what_is_not_so(
+    fn property_in_any_order_of_events_nobody_is_charged_twice_or_told_what_is_not_so(
         directory in any_terms(),
         capture in any::<bool>(),
         turns in proptest::collection::vec(any_turn(), 0..120),

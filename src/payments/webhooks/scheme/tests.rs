@@ -168,7 +168,7 @@ proptest! {
     #![proptest_config(crate::types::property::config(100))]
 
     #[test]
-    fn any_flipped_bit_of_body_time_or_signature_fails(
+    fn property_any_flipped_bit_of_body_time_or_signature_fails(
         body in prop::collection::vec(any::<u8>(), 1..64),
         secret in "[a-zA-Z0-9]{8,40}",
         bit in any::<prop::sample::Index>(),
