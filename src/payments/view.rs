@@ -110,7 +110,7 @@ impl PaymentView {
             method: payment.method.clone(),
             capture: payment.capture,
             refunded: payment.refunded(),
-            manual: is_manual(payment),
+            manual: payment.needs_a_person(),
             provider: payment.deciding_attempt().map(|attempt| attempt.provider.as_str().into()),
             created_at: payment.created.rfc3339(),
             updated_at: payment.updated.rfc3339(),
@@ -161,12 +161,6 @@ impl RefundView {
             ended_at: refund.ended.map(Timestamp::rfc3339),
         }
     }
-}
-
-fn is_manual(payment: &StoredPayment) -> bool {
-    let manual = Some(AttemptState::Manual);
-    payment.attempts.iter().any(|attempt| Some(attempt.state) == manual || attempt.late_capture == manual)
-        || payment.refunds.iter().any(|refund| Some(refund.state) == manual)
 }
 
 fn journal_line(entry: &JournalEntry) -> serde_json::Value {
