@@ -12,7 +12,7 @@
 //! `/api/orders/{*rest}` also takes `/api/orders/` and `/api/orders`: whoever protects a tree protects
 //! its root. Otherwise a trailing slash counts: `/a` and `/a/` are two paths. Letter case counts in paths.
 //!
-//! Deliberately not here: regular expressions, parameters within a segment (`v{n}`), wildcard hosts,
+//! Deliberately not here: the values of parameters (nothing asks for them), regular expressions, parameters within a segment (`v{n}`), wildcard hosts,
 //! routing by header or query. The tree is our own because `matchit` refuses `/members/{id}` beside
 //! `/members/{*rest}` (and `/{shop}/items` beside `/{*rest}`), knows no methods, and so could not
 //! give rules 2 and 4 in one walk.
@@ -46,13 +46,11 @@ pub struct RouteSpec {
 
 /// What a path and method lead to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lookup<'a> {
-    /// Index into the specs the table was built from, and the template's parameters.
+pub enum Lookup {
+    /// The route that takes the request.
     Found {
-        /// Index into the specs.
+        /// Index into the specs that the table was built from.
         route: usize,
-        /// Parameters in template order.
-        parameters: smallvec::SmallVec<[(&'a str, &'a str); 4]>,
     },
     /// Routes match the path, none takes the method; what `Allow` says.
     MethodNotAllowed {

@@ -69,7 +69,7 @@ impl RouteTable {
     fn falls(&self, host: &str, path: &str, method: &str, route: usize, next: usize) -> bool {
         let mut passed = false;
         let mut taker = None;
-        let _ = self.walk(host, path, &mut |leaf, _| {
+        let _ = self.walk(host, path, &mut |leaf| {
             taker = leaf.route_for(method);
             // On the same template only a route for any method is less specific.
             passed |= leaf.routes().any(|known| known == route) && (taker.is_none() || leaf.takes_any(next));
@@ -94,7 +94,7 @@ impl RouteTable {
             let methods = compiled.methods.iter().map(|method| &**method);
             for method in methods.chain(compiled.methods.is_empty().then_some(FRESH)) {
                 let mut taker = None;
-                let _ = self.walk(host, &path, &mut |leaf, _| {
+                let _ = self.walk(host, &path, &mut |leaf| {
                     taker = leaf.route_for(method);
                     if taker.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                 });

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::template::Template;
-use super::tree::{Clash, Leaf, Tree, Values};
+use super::tree::{Clash, Leaf, Tree};
 use super::{Conflict, Lookup, RouteSpec, host};
 
 /// All routes, compiled.
@@ -77,16 +77,15 @@ impl RouteTable {
     /// Finds the most specific route that takes the method.
     ///
     /// `host` may have a port and a trailing dot, in any letter case; `path` is normal (see
-    /// [`normalise`](super::normalise)). A hit with up to four parameters allocates nothing.
+    /// [`normalise`](super::normalise)). A hit allocates nothing.
     #[must_use]
-    pub fn lookup<'a>(&'a self, host: &str, path: &'a str, method: &str) -> Lookup<'a> {
+    pub fn lookup(&self, host: &str, path: &str, method: &str) -> Lookup {
         let mut path_is_known = false;
         let mut found = Lookup::NotFound;
-        let _ = self.walk(host, path, &mut |leaf, values| {
+        let _ = self.walk(host, path, &mut |leaf| {
             path_is_known = true;
             let Some(route) = leaf.route_for(method) else { return ControlFlow::Continue(()) };
-            let names = self.routes[route].template.names.iter().map(|name| &**name);
-            found = Lookup::Found { route, parameters: names.zip(values.iter().copied()).collect() };
+            found = Lookup::Found { route };
             ControlFlow::Break(())
         });
         match found {
@@ -96,10 +95,12 @@ impl RouteTable {
     }
 
     /// Shows every leaf that a request could go to, the most specific first, until `see` breaks.
-    pub(super) fn walk<'p, F>(&self, host: &str, path: &'p str, see: &mut F) -> ControlFlow<()>
-    where
-        F: FnMut(&Leaf, &Values<'p>) -> ControlFlow<()>,
-    {
+    pub(super) fn walk(
+        &self,
+        host: &str,
+        path: &str,
+        see: &mut impl FnMut(&Leaf) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         for tree in self.trees(host) {
             tree.walk(path, see)?;
         }
@@ -115,7 +116,7 @@ impl RouteTable {
 
     fn allow(&self, host: &str, path: &str) -> String {
         let mut methods = std::collections::BTreeSet::new();
-        let _ = self.walk(host, path, &mut |leaf, _| {
+        let _ = self.walk(host, path, &mut |leaf| {
             methods.extend(leaf.methods().map(str::to_owned));
             ControlFlow::Continue(())
         });

@@ -26,12 +26,10 @@ fn table(routes: &[&str]) -> RouteTable {
     RouteTable::build(&specs(routes)).expect("a valid table")
 }
 
-/// `"3 id=42"` for a hit, `"405 GET, HEAD"` or `"404"`.
+/// `"3"` for a hit, `"405 GET, HEAD"` or `"404"`.
 fn ask(table: &RouteTable, host: &str, method: &str, path: &str) -> String {
     match table.lookup(host, path, method) {
-        Lookup::Found { route, parameters } => {
-            parameters.iter().fold(route.to_string(), |text, (name, value)| format!("{text} {name}={value}"))
-        }
+        Lookup::Found { route } => route.to_string(),
         Lookup::MethodNotAllowed { allow } => format!("405 {allow}"),
         Lookup::NotFound => "404".to_owned(),
     }
@@ -63,12 +61,12 @@ fn static_comes_before_parameter_before_rest() {
         &["* /m/me", "* /m/{id}", "* /m/{*rest}", "* /{*rest}", "* /{shop}/items"],
         &[
             ("GET /m/me", "0"),
-            ("GET /m/42", "1 id=42"),
-            ("GET /m/42/x", "2 rest=42/x"),
-            ("GET /m/items", "1 id=items"),
-            ("GET /a/items", "4 shop=a"),
-            ("GET /a/items/", "3 rest=a/items/"),
-            ("GET /", "3 rest="),
+            ("GET /m/42", "1"),
+            ("GET /m/42/x", "2"),
+            ("GET /m/items", "1"),
+            ("GET /a/items", "4"),
+            ("GET /a/items/", "3"),
+            ("GET /", "3"),
         ],
     );
 }
@@ -77,18 +75,18 @@ fn static_comes_before_parameter_before_rest() {
 fn a_specific_branch_that_leads_nowhere_gives_way() {
     check(
         &["* /a/b/c", "* /a/{x}/d", "* /{y}/b/e", "* /{*rest}"],
-        &[("GET /a/b/d", "1 x=b"), ("GET /a/b/e", "2 y=a"), ("GET /a/b/f", "3 rest=a/b/f"), ("GET /a/b", "3 rest=a/b")],
+        &[("GET /a/b/d", "1"), ("GET /a/b/e", "2"), ("GET /a/b/f", "3"), ("GET /a/b", "3")],
     );
 }
 
 #[test]
 fn a_rest_may_be_empty_and_an_exact_route_comes_first() {
-    check(&["* /a/{*rest}"], &[("GET /a", "0 rest="), ("GET /a/", "0 rest="), ("GET /ab", "404"), ("GET /", "404")]);
+    check(&["* /a/{*rest}"], &[("GET /a", "0"), ("GET /a/", "0"), ("GET /ab", "404"), ("GET /", "404")]);
     check(
         &["* /a/{*rest}", "* /a", "* /a/"],
-        &[("GET /a", "1"), ("GET /a/", "2"), ("GET /a/b", "0 rest=b"), ("GET /a/b/", "0 rest=b/")],
+        &[("GET /a", "1"), ("GET /a/", "2"), ("GET /a/b", "0"), ("GET /a/b/", "0")],
     );
-    check(&["* /a/{*rest}", "* /{id}"], &[("GET /a", "0 rest="), ("GET /b", "1 id=b")]);
+    check(&["* /a/{*rest}", "* /{id}"], &[("GET /a", "0"), ("GET /b", "1")]);
 }
 
 #[test]
@@ -101,7 +99,7 @@ fn a_parameter_is_never_empty_and_a_trailing_slash_counts() {
             ("GET /m/1/", "404"),
             ("GET /n", "404"),
             ("GET /n/", "1"),
-            ("GET /1/2/3/4/5", "2 a=1 b=2 c=3 d=4 e=5"),
+            ("GET /1/2/3/4/5", "2"),
         ],
     );
 }
@@ -119,10 +117,10 @@ fn a_method_that_only_less_specific_routes_take_goes_to_the_next_of_them() {
     check(
         &["GET /m/{id}", "PUT /m/{*rest}", "GET,DELETE /{*rest}", "POST /m/{id}"],
         &[
-            ("GET /m/1", "0 id=1"),
-            ("POST /m/1", "3 id=1"),
-            ("PUT /m/1", "1 rest=1"),
-            ("DELETE /m/1", "2 rest=m/1"),
+            ("GET /m/1", "0"),
+            ("POST /m/1", "3"),
+            ("PUT /m/1", "1"),
+            ("DELETE /m/1", "2"),
             ("PATCH /m/1", "405 DELETE, GET, HEAD, POST, PUT"),
             ("PATCH /n", "405 DELETE, GET, HEAD"),
         ],
@@ -131,8 +129,8 @@ fn a_method_that_only_less_specific_routes_take_goes_to_the_next_of_them() {
 
 #[test]
 fn a_more_specific_route_for_any_method_comes_before_one_that_names_it() {
-    check(&["* /m/me", "GET /m/{id}"], &[("GET /m/me", "0"), ("BREW /m/me", "0"), ("GET /m/1", "1 id=1")]);
-    check(&["* /m/{id}", "GET /m/{key}"], &[("GET /m/1", "1 key=1"), ("HEAD /m/1", "1 key=1"), ("PUT /m/1", "0 id=1")]);
+    check(&["* /m/me", "GET /m/{id}"], &[("GET /m/me", "0"), ("BREW /m/me", "0"), ("GET /m/1", "1")]);
+    check(&["* /m/{id}", "GET /m/{key}"], &[("GET /m/1", "1"), ("HEAD /m/1", "1"), ("PUT /m/1", "0")]);
 }
 
 #[test]
@@ -140,8 +138,8 @@ fn routes_for_the_host_come_first_and_fall_back_to_any_host() {
     check(
         &["GET shop.example/{*rest}", "* /a", "PUT /b", "* [::1]/v6"],
         &[
-            ("GET shop.example/a", "0 rest=a"),
-            ("GET SHOP.example.:8080/a", "0 rest=a"),
+            ("GET shop.example/a", "0"),
+            ("GET SHOP.example.:8080/a", "0"),
             ("GET other.example/a", "1"),
             ("GET /a", "1"),
             ("PUT shop.example/a", "1"),
@@ -335,7 +333,7 @@ mod property {
             for path in paths.iter().filter(|path| !path.is_empty()) {
                 for (method, host) in [("GET", "h"), ("HEAD", ""), ("POST", "h"), ("PUT", "i"), ("BREW", "h")] {
                     let found = match table.lookup(host, path, method) {
-                        Lookup::Found { route, .. } => Some(route),
+                        Lookup::Found { route } => Some(route),
                         _ => None,
                     };
                     let expect = by_the_rules(&specs, host, path, method).map(|(taker, _)| taker);

@@ -7,28 +7,68 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use smallvec::SmallVec;
-
 use super::template::Segment;
 
-/// Values of parameters on the way, in template order.
-pub(super) type Values<'p> = SmallVec<[&'p str; 4]>;
-
-/// The templates of one host.
+/// The templates of one host. Nodes and leaves are kept close together: with a thousand routes, what a request costs is
+/// the memory that it has to wait for.
 #[derive(Debug)]
 pub(super) struct Tree {
     /// The root comes first.
     nodes: Vec<Node>,
+    leaves: Vec<Leaf>,
 }
+
+/// An index into a tree's nodes or leaves.
+type Place = u32;
 
 #[derive(Debug, Default)]
 struct Node {
-    statics: HashMap<Box<str>, usize>,
-    parameter: Option<usize>,
+    statics: Children,
+    parameter: Option<Place>,
     /// Routes whose template ends here.
-    end: Option<Leaf>,
+    end: Option<Place>,
     /// Routes whose template ends with a rest from here on.
-    rest: Option<Leaf>,
+    rest: Option<Place>,
+}
+
+/// Nodes behind a static segment.
+#[derive(Debug, Default)]
+enum Children {
+    #[default]
+    None,
+    /// As below most nodes; found without a hash.
+    One(Box<str>, Place),
+    Many(Box<HashMap<Box<str>, Place>>),
+}
+
+impl Children {
+    fn get(&self, segment: &str) -> Option<Place> {
+        match self {
+            Self::None => None,
+            Self::One(text, child) => (**text == *segment).then_some(*child),
+            Self::Many(children) => children.get(segment).copied(),
+        }
+    }
+
+    fn insert(&mut self, segment: &str, child: Place) {
+        *self = match std::mem::take(self) {
+            Self::None => Self::One(segment.into(), child),
+            Self::One(text, first) => Self::Many(Box::new(HashMap::from([(text, first), (segment.into(), child)]))),
+            Self::Many(mut children) => {
+                children.insert(segment.into(), child);
+                Self::Many(children)
+            }
+        };
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, Place)> {
+        let (one, many) = match self {
+            Self::None => (None, None),
+            Self::One(text, child) => (Some((text, child)), None),
+            Self::Many(children) => (None, Some(children.iter())),
+        };
+        one.into_iter().chain(many.into_iter().flatten()).map(|(text, &child)| (&**text, child))
+    }
 }
 
 /// Routes with the same template but for the names of its parameters.
@@ -48,7 +88,7 @@ pub(super) struct Clash<'m> {
 
 impl Default for Tree {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()] }
+        Self { nodes: vec![Node::default()], leaves: vec![] }
     }
 }
 
@@ -104,24 +144,37 @@ impl Tree {
             at = match segment {
                 Segment::Static(text) => self.static_child(at, text),
                 Segment::Parameter => self.parameter_child(at),
-                Segment::Rest => return self.nodes[at].rest.get_or_insert_default().add(route, methods),
+                Segment::Rest => {
+                    let leaf = *self.nodes[at].rest.get_or_insert(place(self.leaves.len()));
+                    return self.leaf(leaf).add(route, methods);
+                }
             };
         }
-        self.nodes[at].end.get_or_insert_default().add(route, methods)
+        let leaf = *self.nodes[at].end.get_or_insert(place(self.leaves.len()));
+        self.leaf(leaf).add(route, methods)
+    }
+
+    /// The leaf at a place, which may be the next one.
+    fn leaf(&mut self, at: Place) -> &mut Leaf {
+        if at as usize == self.leaves.len() {
+            self.leaves.push(Leaf::default());
+        }
+        &mut self.leaves[at as usize]
     }
 
     fn static_child(&mut self, at: usize, text: &str) -> usize {
-        let next = self.nodes.len();
-        let child = *self.nodes[at].statics.entry(text.into()).or_insert(next);
-        if child == next {
-            self.nodes.push(Node::default());
+        if let Some(child) = self.nodes[at].statics.get(text) {
+            return child as usize;
         }
-        child
+        let next = self.nodes.len();
+        self.nodes[at].statics.insert(text, place(next));
+        self.nodes.push(Node::default());
+        next
     }
 
     fn parameter_child(&mut self, at: usize) -> usize {
         let next = self.nodes.len();
-        let child = *self.nodes[at].parameter.get_or_insert(next);
+        let child = *self.nodes[at].parameter.get_or_insert(place(next)) as usize;
         if child == next {
             self.nodes.push(Node::default());
         }
@@ -129,44 +182,36 @@ impl Tree {
     }
 
     /// Shows every leaf that a normal path leads to, the most specific first, until `see` breaks.
-    pub(super) fn walk<'p, F>(&self, path: &'p str, see: &mut F) -> ControlFlow<()>
-    where
-        F: FnMut(&Leaf, &Values<'p>) -> ControlFlow<()>,
-    {
+    pub(super) fn walk(&self, path: &str, see: &mut impl FnMut(&Leaf) -> ControlFlow<()>) -> ControlFlow<()> {
         match path.strip_prefix('/') {
-            Some(relative) => self.descend(0, Some(relative), &mut Values::new(), see),
+            Some(relative) => self.descend(0, Some(relative), see),
             None => ControlFlow::Continue(()),
         }
     }
 
     /// `ahead` is what follows the slash behind the node at `at`; `None` at the end of the path.
-    fn descend<'p, F>(&self, at: usize, ahead: Option<&'p str>, values: &mut Values<'p>, see: &mut F) -> ControlFlow<()>
-    where
-        F: FnMut(&Leaf, &Values<'p>) -> ControlFlow<()>,
-    {
-        let node = &self.nodes[at];
+    fn descend(
+        &self,
+        at: Place,
+        ahead: Option<&str>,
+        see: &mut impl FnMut(&Leaf) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let node = &self.nodes[at as usize];
         if let Some(ahead) = ahead {
             let (segment, behind) = match ahead.split_once('/') {
                 Some((segment, behind)) => (segment, Some(behind)),
                 None => (ahead, None),
             };
-            if let Some(&child) = node.statics.get(segment) {
-                self.descend(child, behind, values, see)?;
+            if let Some(child) = node.statics.get(segment) {
+                self.descend(child, behind, see)?;
             }
             if let Some(child) = node.parameter.filter(|_| !segment.is_empty()) {
-                values.push(segment);
-                self.descend(child, behind, values, see)?;
-                values.pop();
+                self.descend(child, behind, see)?;
             }
-        } else if let Some(leaf) = &node.end {
-            see(leaf, values)?;
+        } else if let Some(leaf) = node.end {
+            see(&self.leaves[leaf as usize])?;
         }
-        if let Some(leaf) = &node.rest {
-            values.push(ahead.unwrap_or_default());
-            see(leaf, values)?;
-            values.pop();
-        }
-        ControlFlow::Continue(())
+        node.rest.map_or(ControlFlow::Continue(()), |leaf| see(&self.leaves[leaf as usize]))
     }
 
     /// Shows every leaf whose template takes a path that a template of these segments takes too.
@@ -174,34 +219,37 @@ impl Tree {
         self.overlapping_below(0, segments, see);
     }
 
-    fn overlapping_below(&self, at: usize, segments: &[Segment], see: &mut impl FnMut(&Leaf)) {
-        let node = &self.nodes[at];
-        node.rest.iter().for_each(&mut *see);
+    fn overlapping_below(&self, at: Place, segments: &[Segment], see: &mut impl FnMut(&Leaf)) {
+        let node = &self.nodes[at as usize];
+        let leaf = |at: Place| &self.leaves[at as usize];
+        node.rest.map(leaf).into_iter().for_each(&mut *see);
         let Some((segment, behind)) = segments.split_first() else {
-            node.end.iter().for_each(see);
+            node.end.map(leaf).into_iter().for_each(see);
             return;
         };
         match segment {
             Segment::Static(text) => {
-                if let Some(&child) = node.statics.get(text) {
-                    self.overlapping_below(child, behind, see);
-                }
-                for &child in node.parameter.iter().filter(|_| !text.is_empty()) {
+                let parameter = node.parameter.filter(|_| !text.is_empty());
+                for child in node.statics.get(text).into_iter().chain(parameter) {
                     self.overlapping_below(child, behind, see);
                 }
             }
             Segment::Parameter => {
                 let filled = node.statics.iter().filter(|(text, _)| !text.is_empty()).map(|(_, child)| child);
-                for &child in filled.chain(&node.parameter) {
+                for child in filled.chain(node.parameter) {
                     self.overlapping_below(child, behind, see);
                 }
             }
             Segment::Rest => {
-                node.end.iter().for_each(&mut *see);
-                for &child in node.statics.values().chain(&node.parameter) {
+                node.end.map(leaf).into_iter().for_each(&mut *see);
+                for child in node.statics.iter().map(|(_, child)| child).chain(node.parameter) {
                     self.overlapping_below(child, segments, see);
                 }
             }
         }
     }
+}
+
+fn place(index: usize) -> Place {
+    Place::try_from(index).expect("a configuration file can't hold four billion segments")
 }

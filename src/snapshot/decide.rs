@@ -48,16 +48,16 @@ impl Snapshot {
         preflight_for: Option<&str>,
     ) -> Result<usize, Refusal> {
         if let Some(wanted) = preflight_for
-            && let Lookup::Found { route, .. } = self.table.lookup(host, &path.path, wanted)
+            && let Lookup::Found { route } = self.table.lookup(host, &path.path, wanted)
             && self.routes[route].cors.is_some()
         {
             return Ok(route);
         }
         match self.table.lookup(host, &path.path, method) {
-            Lookup::Found { route, .. } if path.has_encoded_slash && !self.routes[route].allow_encoded_slash => {
+            Lookup::Found { route } if path.has_encoded_slash && !self.routes[route].allow_encoded_slash => {
                 Err(Refusal::EncodedSlash)
             }
-            Lookup::Found { route, .. } => Ok(route),
+            Lookup::Found { route } => Ok(route),
             Lookup::MethodNotAllowed { allow } => Err(Refusal::MethodNotAllowed { allow }),
             Lookup::NotFound => Err(Refusal::NotFound),
         }
