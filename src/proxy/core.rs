@@ -14,7 +14,7 @@ use super::upstream::{InFlightCounts, Upstream};
 use crate::clock::Timestamp;
 use crate::payments::Distributor;
 use crate::snapshot::{Backend, Route, Snapshot, SnapshotHandle, Target};
-use crate::telemetry::{FlagSeries, IdSource, LineBuffer, Metrics, RouteSeries};
+use crate::telemetry::{CoreMetrics, FlagSeries, IdSource, LineBuffer, Metrics, RouteSeries};
 
 /// What all cores share.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ const SPARES: usize = 128;
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) metrics: CoreMetrics,
     pub(crate) ids: RefCell<IdSource>,
     pub(crate) log: RefCell<LineBuffer>,
     /// Told when draining begins.
@@ -52,7 +53,8 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new(shared: Arc<Shared>, log: LineBuffer, seed: u64) -> Self {
-        let view = View::new(shared.handle.load(), None, &shared);
+        let metrics = shared.metrics.core();
+        let view = View::new(shared.handle.load(), None, &shared, &metrics);
         Self {
             ids: RefCell::new(IdSource::new(seed)),
             log: RefCell::new(log),
@@ -62,6 +64,7 @@ impl Core {
             view: RefCell::new(Rc::new(view)),
             moment: Cell::new((Instant::now(), Timestamp::now())),
             shared,
+            metrics,
         }
     }
 
@@ -70,7 +73,7 @@ impl Core {
         let current = self.shared.handle.cell().load();
         let mut view = self.view.borrow_mut();
         if !Arc::ptr_eq(&current, &view.snapshot) {
-            *view = Rc::new(View::new(Arc::clone(&current), Some(&view), &self.shared));
+            *view = Rc::new(View::new(Arc::clone(&current), Some(&view), &self.shared, &self.metrics));
         }
         Rc::clone(&view)
     }
@@ -139,15 +142,14 @@ pub(crate) struct TargetView {
 }
 
 impl View {
-    fn new(snapshot: Arc<Snapshot>, before: Option<&Self>, shared: &Shared) -> Self {
+    fn new(snapshot: Arc<Snapshot>, before: Option<&Self>, shared: &Shared, metrics: &CoreMetrics) -> Self {
         let upstreams = snapshot
             .backends
             .iter()
             .map(|backend| {
                 let name = backend.name.as_str();
                 let kept = before.and_then(|before| before.upstreams.get(name));
-                let upstream =
-                    Upstream::new(backend, kept.map(Rc::as_ref), &shared.in_flight, &shared.metrics, shared.cores);
+                let upstream = Upstream::new(backend, kept.map(Rc::as_ref), &shared.in_flight, metrics, shared.cores);
                 (name.to_owned(), Rc::new(upstream))
             })
             .collect();
@@ -169,7 +171,7 @@ impl View {
         &self.snapshot.routes[index]
     }
 
-    pub(crate) fn route_view(&self, index: usize, metrics: &Metrics) -> &RouteView {
+    pub(crate) fn route_view(&self, index: usize, metrics: &CoreMetrics) -> &RouteView {
         self.routes[index].get_or_init(|| {
             let route = self.route(index);
             let targets = match &route.target {
@@ -184,7 +186,7 @@ impl View {
     }
 
     /// The target at `variant` of a route's flag (0 without a flag), going to `backend`.
-    pub(crate) fn target(&self, index: usize, variant: usize, backend: &Backend, metrics: &Metrics) -> &TargetView {
+    pub(crate) fn target(&self, index: usize, variant: usize, backend: &Backend, metrics: &CoreMetrics) -> &TargetView {
         self.route_view(index, metrics).targets[variant].get_or_init(|| {
             let route = self.route(index);
             let flag = match &route.target {

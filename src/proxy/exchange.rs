@@ -50,7 +50,7 @@ pub(crate) async fn answer(mut record: Record, body: RequestBody, interim: &mut 
         Choice::Backend { backend, flag } => {
             let decision = flag.map(|(_, decision)| decision);
             let variant = decision.map_or(0, |decision| decision.variant);
-            let target = view.target(index, variant, backend, record.core().metrics());
+            let target = view.target(index, variant, backend, &record.core().metrics);
             if let Some(series) = &target.flag {
                 series.evaluated();
             }
@@ -123,7 +123,7 @@ async fn run_filters(record: &Record, index: usize) -> Result<Option<std::sync::
         }
     }
     if let Some(outcome) = request.auth {
-        record.core().metrics().auth.count(outcome);
+        record.core().metrics.own.authenticated(outcome);
     }
     answer.map_or(Ok(request.identity), Err)
 }

@@ -76,7 +76,7 @@ impl Record {
         let Spare { head, deadline } = spare;
         let origin = Origin::of(&head, peer, |ip| view.trusts(ip));
         let id = super::forwarded::request_id(&head, &origin, &mut core.ids.borrow_mut());
-        core.metrics().in_flight.inc();
+        core.metrics.own.in_flight.inc();
         let (started, now) = core.now();
         Self(Box::new(Story {
             core: Rc::clone(core),
@@ -113,7 +113,7 @@ impl Story {
     /// How long an upgraded connection may be silent.
     pub(crate) fn idle_timeout(&self) -> std::time::Duration {
         let reached = self.route.zip(self.chosen).and_then(|(index, chosen)| {
-            let target = self.view.route_view(index, self.core.metrics()).reached(chosen.variant)?;
+            let target = self.view.route_view(index, &self.core.metrics).reached(chosen.variant)?;
             Some(self.view.route(index).timeouts.over(&target.upstream.backend.timeouts).idle)
         });
         reached.unwrap_or_else(|| crate::snapshot::Timeouts::default().idle)
@@ -130,7 +130,7 @@ impl Story {
         if let Some(index) = self.route {
             let route = self.view.route(index);
             route_name = route.name.as_str();
-            let views = self.view.route_view(index, self.core.metrics());
+            let views = self.view.route_view(index, &self.core.metrics);
             let mut series = &views.own;
             if let Some(chosen) = self.chosen {
                 if let (Some(decided), crate::snapshot::Target::Flagged { flag: definition, .. }) =
@@ -145,7 +145,7 @@ impl Story {
                     series = &target.series;
                 }
             }
-            series.observe(self.status, duration.as_secs_f64());
+            series.observe(self.status, duration);
         }
         if let Some(code) = self.error {
             self.core.metrics().rejected.with_label_values(&[code.as_str()]).inc();
@@ -191,6 +191,6 @@ impl Drop for Story {
             let spare = Spare { head: std::mem::take(&mut self.head), deadline: std::mem::take(&mut self.deadline) };
             self.core.keep_spare(spare);
         }
-        self.core.metrics().in_flight.dec();
+        self.core.metrics.own.in_flight.dec();
     }
 }

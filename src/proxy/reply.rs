@@ -99,7 +99,7 @@ fn decision(record: &Record, index: usize) -> String {
     let route = record.view.route(index);
     let mut text = format!("route={}", route.name);
     if let Some(chosen) = record.chosen {
-        let views = record.view.route_view(index, record.core().metrics());
+        let views = record.view.route_view(index, &record.core().metrics);
         if let Some(target) = views.reached(chosen.variant) {
             text.push_str(&format!("; backend={}", target.upstream.backend.name));
         }

@@ -123,8 +123,8 @@ mod tests {
         Timestamp(seconds * 1_000)
     }
 
-    fn requests(metrics: &Metrics, variant: &str, count: u32) {
-        let series = metrics.flag("member-api", variant);
+    fn requests(metrics: &Arc<Metrics>, variant: &str, count: u32) {
+        let series = metrics.core().flag("member-api", variant);
         (0..count).for_each(|_| series.evaluated());
     }
 
@@ -157,7 +157,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new());
         let activity = FlagActivity::new(Arc::clone(&metrics));
         // Series exist from the moment at which a route names the flag, at zero.
-        let _ = metrics.flag("member-api", "legacy");
+        let _ = metrics.core().flag("member-api", "legacy");
         activity.look(at(0));
         assert_eq!(activity.of("member-api").last_evaluated, None);
         requests(&metrics, "legacy", 3);

@@ -1,18 +1,19 @@
-//! Series that somebody holds, by their labels, so that those of what was taken out of the configuration can go.
+//! Series that cores hold, by their labels, so that those of what was taken out of the configuration can go.
 //!
 //! A series that is dropped and made anew is another one: whoever still had the old one would count where nobody
-//! looks. So a series goes only when it is served no more *and* nobody holds it.
+//! looks. So series go only when they are served no more *and* no core holds them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Series by the values of their `N` labels.
+/// Series by the values of their `N` labels, one for each core that has asked.
 #[derive(Debug)]
 pub(super) struct Held<const N: usize, V>(Mutex<BTreeMap<[String; N], Entry<V>>>);
 
 #[derive(Debug)]
 struct Entry<V> {
-    series: Arc<V>,
+    /// By the number of the core.
+    series: Vec<Arc<V>>,
     served: bool,
 }
 
@@ -22,21 +23,25 @@ impl<const N: usize, V> Default for Held<N, V> {
     }
 }
 
-impl<const N: usize, V> Held<N, V> {
+impl<const N: usize, V: Default> Held<N, V> {
     fn entries(&self) -> MutexGuard<'_, BTreeMap<[String; N], Entry<V>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The series with these labels, made if there is none.
-    pub(super) fn get(&self, labels: [&str; N], make: impl FnOnce() -> V) -> Arc<V> {
+    /// A core's series with these labels, made if there is none.
+    pub(super) fn get(&self, labels: [&str; N], core: usize) -> Arc<V> {
         let mut entries = self.entries();
         let entry = entries.entry(labels.map(str::to_owned));
-        Arc::clone(&entry.or_insert_with(|| Entry { series: Arc::new(make()), served: true }).series)
+        let entry = entry.or_insert_with(|| Entry { series: Vec::new(), served: true });
+        if entry.series.len() <= core {
+            entry.series.resize_with(core + 1, Arc::default);
+        }
+        Arc::clone(&entry.series[core])
     }
 
-    /// Calls `look` with every series, in the order of their labels.
-    pub(super) fn each(&self, mut look: impl FnMut(&[String; N], &V)) {
-        self.entries().iter().for_each(|(labels, entry)| look(labels, &entry.series));
+    /// What `read` makes of each label's series, in the order of the labels.
+    pub(super) fn read<R>(&self, read: impl Fn(&[Arc<V>]) -> R) -> Vec<([String; N], R)> {
+        self.entries().iter().map(|(labels, entry)| (labels.clone(), read(&entry.series))).collect()
     }
 
     /// Notes which series are served.
@@ -46,14 +51,9 @@ impl<const N: usize, V> Held<N, V> {
         }
     }
 
-    /// Lets go of series that are not served and that nobody holds; `remove` takes them from what is shown.
-    pub(super) fn let_go(&self, mut remove: impl FnMut([&str; N])) {
-        self.entries().retain(|labels, entry| {
-            let stays = entry.served || Arc::strong_count(&entry.series) > 1;
-            if !stays {
-                remove(labels.each_ref().map(String::as_str));
-            }
-            stays
-        });
+    /// Lets go of series that are not served and that no core holds.
+    pub(super) fn let_go(&self) {
+        let is_held = |series: &Arc<V>| Arc::strong_count(series) > 1;
+        self.entries().retain(|_, entry| entry.served || entry.series.iter().any(is_held));
     }
 }

@@ -1,23 +1,25 @@
 //! Every metric of the gateway, defined once, in one table. Labels come from configuration only.
 //!
-//! The data plane asks for its series once per route and snapshot ([`Metrics::route`] and friends)
-//! and then only touches atomics; looking a label up on every request would cost more than routing it.
+//! The data plane asks for its series once per core, route and snapshot ([`CoreMetrics::route`] and friends) and then
+//! only touches its own numbers; looking a label up on every request would cost more than routing it.
 //! Series of routes, backends and flags that a reload took away are let go ([`Metrics::serving`]).
 //! Those of payment providers stay: breakers and open payments outlive their provider's configuration.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use prometheus::proto::MetricFamily;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
 
 use super::held::Held;
-use super::series::{AuthOutcome, AuthSeries, FlagSeries, RouteSeries, STATUS_CLASSES, UpstreamError, UpstreamSeries};
-
-/// A number of things that exist now.
-pub type CountGauge = IntGauge;
+use super::series::{
+    AuthOutcome, CoreSeries, Count, FlagSeries, LATENCY_BUCKETS, RouteSeries, STATUS_CLASSES, UpstreamError,
+    UpstreamSeries,
+};
+use super::summed::Summed;
 
 /// How often one variant of one flag was said since the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,9 +52,6 @@ pub struct Served<'a> {
 /// Stands for the backend of answers that the gateway made itself.
 const GATEWAY: &str = "-";
 
-/// Upper bounds of the latency buckets, in seconds.
-const LATENCY_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-
 /// Makes the struct of all metrics from a table: field, kind, name, labels, help (which documents the field, too).
 macro_rules! metrics {
     ($($visibility:vis $field:ident: $kind:ident = $name:literal [$($label:literal)*] $help:literal;)*) => {
@@ -60,6 +59,7 @@ macro_rules! metrics {
         #[derive(Debug)]
         pub struct Metrics {
             registry: Registry,
+            cores: Mutex<Vec<Arc<CoreSeries>>>,
             routes: Held<2, RouteSeries>,
             upstreams: Held<1, UpstreamSeries>,
             flags: Held<2, FlagSeries>,
@@ -72,9 +72,10 @@ macro_rules! metrics {
             #[must_use]
             pub fn new() -> Self {
                 let registry = Registry::new();
-                                Self {
+                Self {
                     $($field: Kind::register(&registry, $name, $help, &[$($label),*]),)*
                     registry,
+                    cores: Mutex::default(),
                     routes: Held::default(),
                     upstreams: Held::default(),
                     flags: Held::default(),
@@ -86,29 +87,29 @@ macro_rules! metrics {
 }
 
 metrics! {
-    requests: IntCounterVec = "figway_requests_total" ["route" "backend" "status"]
+    requests: Summed = "figway_requests_total" ["route" "backend" "status"]
         "Requests answered, by route, backend and status class.";
-    duration: HistogramVec = "figway_request_duration_seconds" ["route" "backend"]
+    duration: Summed = "figway_request_duration_seconds" ["route" "backend"]
         "Time from the request's head to the answer's end.";
-    upstream_errors: IntCounterVec = "figway_upstream_errors_total" ["backend" "kind"]
+    upstream_errors: Summed = "figway_upstream_errors_total" ["backend" "kind"]
         "Failed tries at a backend, by kind.";
-    upstream_connects: IntCounterVec = "figway_upstream_connects_total" ["backend"]
+    upstream_connects: Summed = "figway_upstream_connects_total" ["backend"]
         "Connections opened to a backend.";
-    upstream_connections: IntGaugeVec = "figway_upstream_connections_count" ["backend" "state"]
+    upstream_connections: Summed = "figway_upstream_connections_count" ["backend" "state"]
         "Connections to a backend, by state.";
-    upstream_in_flight: IntGaugeVec = "figway_upstream_in_flight_requests" ["backend"]
+    upstream_in_flight: Summed = "figway_upstream_in_flight_requests" ["backend"]
         "Requests under way at a backend.";
-    upstream_retries: IntCounterVec = "figway_upstream_retries_total" ["backend" "outcome"]
+    upstream_retries: Summed = "figway_upstream_retries_total" ["backend" "outcome"]
         "Second tries at a backend, by whether they were allowed.";
-    flag_evaluations: IntCounterVec = "figway_flag_evaluations_total" ["flag" "variant"]
+    flag_evaluations: Summed = "figway_flag_evaluations_total" ["flag" "variant"]
         "Flag evaluations for requests, by what the flag said.";
-    flag_remote_evaluations: IntCounterVec = "figway_flag_remote_evaluations_total" ["flag" "variant"]
+    flag_remote_evaluations: Summed = "figway_flag_remote_evaluations_total" ["flag" "variant"]
         "Flag evaluations for clients that asked for the flag itself (OFREP), by what it said.";
     certificate_expiry: GaugeVec = "figway_tls_certificate_expiry_timestamp_seconds" ["certificate"]
         "When a certificate that clients are shown expires; the earliest of its chain.";
     config_hash: IntGauge = "figway_config_hash_number" []
         "The first 48 bits of the hash of all files that are served: equal where the files are equal.";
-    pub in_flight: IntGauge = "figway_in_flight_requests" []
+    in_flight: Summed = "figway_in_flight_requests" []
         "Requests under way.";
     pub connections: IntGauge = "figway_client_connections_count" []
         "Client connections open.";
@@ -118,7 +119,7 @@ metrics! {
         "Times that accepting paused for want of descriptors or connections.";
     pub rejected: IntCounterVec = "figway_rejected_requests_total" ["code"]
         "Requests answered by the gateway itself, by error code.";
-    pub auth: AuthSeries = "figway_auth_outcomes_total" ["outcome"]
+    auth: Summed = "figway_auth_outcomes_total" ["outcome"]
         "Outcomes of authentication.";
     pub access_log_dropped: IntCounter = "figway_access_log_dropped_lines_total" []
         "Access-log lines dropped because the writer was behind.";
@@ -177,50 +178,31 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Series of a route at a backend; without one, for answers that the gateway made.
+    /// What one more core counts on.
     #[must_use]
-    pub fn route(&self, route: &str, backend: Option<&str>) -> Arc<RouteSeries> {
-        let labels = [route, backend.unwrap_or(GATEWAY)];
-        self.routes.get(labels, || RouteSeries {
-            by_class: STATUS_CLASSES.map(|class| self.requests.with_label_values(&[labels[0], labels[1], class])),
-            duration: self.duration.with_label_values(&labels),
-        })
-    }
-
-    /// Series of a backend.
-    #[must_use]
-    pub fn upstream(&self, backend: &str) -> Arc<UpstreamSeries> {
-        self.upstreams.get([backend], || UpstreamSeries {
-            errors: UpstreamError::ALL.map(|kind| self.upstream_errors.with_label_values(&[backend, kind.label()])),
-            connects: self.upstream_connects.with_label_values(&[backend]),
-            open: self.upstream_connections.with_label_values(&[backend, "open"]),
-            idle: self.upstream_connections.with_label_values(&[backend, "idle"]),
-            in_flight: self.upstream_in_flight.with_label_values(&[backend]),
-            retries: self.upstream_retries.with_label_values(&[backend, "tried"]),
-            retries_refused: self.upstream_retries.with_label_values(&[backend, "refused"]),
-        })
-    }
-
-    /// Series of one variant of a flag.
-    #[must_use]
-    pub fn flag(&self, flag: &str, variant: &str) -> Arc<FlagSeries> {
-        let labels = [flag, variant];
-        self.flags.get(labels, || FlagSeries(self.flag_evaluations.with_label_values(&labels)))
+    pub fn core(self: &Arc<Self>) -> CoreMetrics {
+        let mut cores = self.cores.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = Arc::new(CoreSeries::default());
+        cores.push(Arc::clone(&own));
+        CoreMetrics { own, all: Arc::clone(self), number: cores.len() - 1 }
     }
 
     /// Counts an answer to a client that asked for the flag itself.
     pub fn flag_asked_remotely(&self, flag: &str, variant: &str) {
-        let labels = [flag, variant];
-        let make = || FlagSeries(self.flag_remote_evaluations.with_label_values(&labels));
-        self.remote_flags.get(labels, make).evaluated();
+        self.remote_flags.get([flag, variant], 0).evaluated();
     }
 
     /// How often each variant of each flag was said, in the order of flags and variants.
     #[must_use]
     pub fn flag_counts(&self) -> Vec<FlagCount> {
+        let evaluations = |series: &[Arc<FlagSeries>]| sum(series, |flag| &flag.0);
         let mut counts: BTreeMap<[String; 2], [u64; 2]> = BTreeMap::new();
-        self.flags.each(|labels, series| counts.entry(labels.clone()).or_default()[0] = series.0.get());
-        self.remote_flags.each(|labels, series| counts.entry(labels.clone()).or_default()[1] = series.0.get());
+        for (labels, count) in self.flags.read(evaluations) {
+            counts.entry(labels).or_default()[0] = count;
+        }
+        for (labels, count) in self.remote_flags.read(evaluations) {
+            counts.entry(labels).or_default()[1] = count;
+        }
         counts
             .into_iter()
             .map(|([flag, variant], [requests, remote])| FlagCount { flag, variant, requests, remote })
@@ -245,47 +227,117 @@ impl Metrics {
     }
 
     fn let_go(&self) {
-        // What is to be removed exists: it was made with the same labels.
-        self.routes.let_go(|labels @ [route, backend]| {
-            let _ = self.duration.remove_label_values(&labels);
-            for class in STATUS_CLASSES {
-                let _ = self.requests.remove_label_values(&[route, backend, class]);
-            }
-        });
-        self.upstreams.let_go(|[backend]| {
-            for kind in UpstreamError::ALL {
-                let _ = self.upstream_errors.remove_label_values(&[backend, kind.label()]);
-            }
-            let _ = self.upstream_connects.remove_label_values(&[backend]);
-            let _ = self.upstream_in_flight.remove_label_values(&[backend]);
-            for state in ["open", "idle"] {
-                let _ = self.upstream_connections.remove_label_values(&[backend, state]);
-            }
-            for outcome in ["tried", "refused"] {
-                let _ = self.upstream_retries.remove_label_values(&[backend, outcome]);
-            }
-        });
-        self.flags.let_go(|labels| drop(self.flag_evaluations.remove_label_values(&labels)));
-        self.remote_flags.let_go(|labels| drop(self.flag_remote_evaluations.remove_label_values(&labels)));
+        self.routes.let_go();
+        self.upstreams.let_go();
+        self.flags.let_go();
+        self.remote_flags.let_go();
     }
 
     /// Everything in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {
         self.let_go();
-        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+        let mut families = self.registry.gather();
+        families.extend(self.summed().into_iter().filter(|family| !family.get_metric().is_empty()));
+        families.sort_by(|one, other| one.name().cmp(other.name()));
+        TextEncoder::new().encode_to_string(&families).unwrap_or_default()
     }
+
+    /// What the cores hold, added up.
+    fn summed(&self) -> Vec<MetricFamily> {
+        let cores = self.cores.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let outcomes =
+            AuthOutcome::ALL.map(|outcome| ([outcome.label()], sum(&cores, |core| &core.auth[outcome as usize])));
+        let mut families =
+            vec![self.in_flight.gauges([([], sum(&cores, |core| &core.in_flight))]), self.auth.counters(outcomes)];
+        self.sum_routes(&mut families);
+        self.sum_upstreams(&mut families);
+        let evaluations = |series: &[Arc<FlagSeries>]| sum(series, |flag| &flag.0);
+        for (family, held) in
+            [(&self.flag_evaluations, &self.flags), (&self.flag_remote_evaluations, &self.remote_flags)]
+        {
+            let flags = held.read(evaluations);
+            families.push(family.counters(flags.iter().map(|(labels, count)| (borrowed(labels), *count))));
+        }
+        families
+    }
+
+    fn sum_routes(&self, families: &mut Vec<MetricFamily>) {
+        let routes = self.routes.read(RouteSeries::sum);
+        families.push(self.requests.counters(routes.iter().flat_map(|(labels, series)| {
+            let [route, backend] = borrowed(labels);
+            let classes = STATUS_CLASSES.into_iter().zip(&series.by_class);
+            classes.map(move |(class, count)| ([route, backend, class], count.get()))
+        })));
+        families.push(self.duration.latencies(routes.iter().map(|(labels, series)| (borrowed(labels), series))));
+    }
+
+    fn sum_upstreams(&self, families: &mut Vec<MetricFamily>) {
+        let upstreams = self.upstreams.read(UpstreamSeries::sum);
+        let each = || upstreams.iter().map(|([backend], series)| (backend.as_str(), series));
+        families.extend([
+            self.upstream_errors.counters(each().flat_map(|(backend, series)| {
+                UpstreamError::ALL.map(|kind| ([backend, kind.label()], series.errors[kind as usize].get()))
+            })),
+            self.upstream_connects.counters(each().map(|(backend, series)| ([backend], series.connects.get()))),
+            self.upstream_connections.gauges(each().flat_map(|(backend, series)| {
+                [([backend, "idle"], series.idle.get()), ([backend, "open"], series.open.get())]
+            })),
+            self.upstream_in_flight.gauges(each().map(|(backend, series)| ([backend], series.in_flight.get()))),
+            self.upstream_retries.counters(each().flat_map(|(backend, series)| {
+                [([backend, "refused"], series.retries_refused.get()), ([backend, "tried"], series.retries.get())]
+            })),
+        ]);
+    }
+}
+
+/// What one core counts on.
+#[derive(Debug)]
+pub struct CoreMetrics {
+    /// Counted whatever the request.
+    pub own: Arc<CoreSeries>,
+    all: Arc<Metrics>,
+    number: usize,
+}
+
+impl CoreMetrics {
+    /// Series of a route at a backend; without one, for answers that the gateway made.
+    #[must_use]
+    pub fn route(&self, route: &str, backend: Option<&str>) -> Arc<RouteSeries> {
+        self.all.routes.get([route, backend.unwrap_or(GATEWAY)], self.number)
+    }
+
+    /// Series of a backend.
+    #[must_use]
+    pub fn upstream(&self, backend: &str) -> Arc<UpstreamSeries> {
+        self.all.upstreams.get([backend], self.number)
+    }
+
+    /// Series of one variant of a flag.
+    #[must_use]
+    pub fn flag(&self, flag: &str, variant: &str) -> Arc<FlagSeries> {
+        self.all.flags.get([flag, variant], self.number)
+    }
+}
+
+/// One number of all cores.
+fn sum<V>(cores: &[Arc<V>], number: impl Fn(&V) -> &Count) -> u64 {
+    cores.iter().map(|core| number(core).get()).sum()
+}
+
+fn borrowed<const N: usize>(labels: &[String; N]) -> [&str; N] {
+    labels.each_ref().map(String::as_str)
 }
 
 /// A kind of metric, made in the same way as the others.
 trait Kind {
-    fn register(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Self;
+    fn register(registry: &Registry, name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Self;
 }
 
 macro_rules! kinds {
     ($($kind:ident: |$name:ident, $help:ident, $labels:pat_param| $make:expr;)*) => {
         $(impl Kind for $kind {
-            fn register(registry: &Registry, $name: &str, $help: &str, $labels: &[&str]) -> Self {
+            fn register(registry: &Registry, $name: &'static str, $help: &'static str, $labels: &'static [&'static str]) -> Self {
                 let metric: Self = $make.expect("the table's names and labels are valid");
                 registry.register(Box::new(metric.clone())).expect("the table's names are unique");
                 metric
@@ -305,10 +357,9 @@ kinds! {
     HistogramVec: |name, help, labels| Self::new(latency(name, help), labels);
 }
 
-impl Kind for AuthSeries {
-    fn register(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Self {
-        let outcomes = IntCounterVec::register(registry, name, help, labels);
-        Self(AuthOutcome::ALL.map(|outcome| outcomes.with_label_values(&[outcome.label()])))
+impl Kind for Summed {
+    fn register(_: &Registry, name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Self {
+        Self { name, help, labels }
     }
 }
 

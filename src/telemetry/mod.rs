@@ -6,9 +6,10 @@ mod held;
 mod ids;
 mod metrics;
 mod series;
+mod summed;
 
 pub use access_log::{AccessLine, AccessLogWriter, Destination, LineBuffer};
 pub use flag_activity::{Activity, FlagActivity};
 pub use ids::{IdSource, RequestId, is_traceparent};
-pub use metrics::{CountGauge, FlagCount, Metrics, Served};
-pub use series::{AuthOutcome, AuthSeries, FlagSeries, RouteSeries, UpstreamError, UpstreamSeries};
+pub use metrics::{CoreMetrics, FlagCount, Metrics, Served};
+pub use series::{AuthOutcome, CoreSeries, Count, FlagSeries, RouteSeries, UpstreamError, UpstreamSeries};

@@ -53,7 +53,7 @@ async fn a_flag_shows_how_often_it_is_asked_and_when_it_was_last() {
     let document = gateway.get(FLAG).await.json();
     assert_eq!((&document["last_evaluated"], &document["requests_per_second"]), (&json!(null), &json!(null)));
     let start = Timestamp(1_795_291_200_000);
-    let series = gateway.metrics.flag("member-api", "new");
+    let series = gateway.metrics.core().flag("member-api", "new");
     gateway.activity.look(start);
     (0..25).for_each(|_| series.evaluated());
     gateway.activity.look(start.plus(std::time::Duration::from_secs(10)));

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
@@ -31,7 +32,7 @@ impl Attempts<'_> {
                 // Boxed, like everything that is large and rare: every request's future would be as large as the largest.
                 let patience = deadline.limit(self.timeouts.connect);
                 let stream = Box::pin(resolve_connect(endpoint, patience)).await.map_err(TryError::Connect)?;
-                Box::new(Http1Exchange::new(stream, endpoint.series.open.clone()))
+                Box::new(Http1Exchange::new(stream, Arc::clone(&endpoint.series)))
             }
         };
         let body = from_its_beginning(body)?;

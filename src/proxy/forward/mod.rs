@@ -59,7 +59,7 @@ pub(crate) async fn forward(
 ) -> Reply {
     let view = Rc::clone(&record.view);
     let route = view.route(record.route.expect("only routed requests are forwarded"));
-    let upstream = &*target.upstream;
+    let upstream = &target.upstream;
     let limit = body_limit(&record, route);
     if is_over_limit(&record.head, limit) {
         return body_too_large(record, limit);

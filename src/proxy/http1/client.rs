@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ use crate::proxy::deadline::Deadline;
 use crate::proxy::message::{BodyLength, RequestHead, ResponseHead};
 use crate::proxy::stream::Stream;
 use crate::proxy::upstream::{Endpoint, Event, Exchange, ExchangeError, INTERIM_LIMIT};
-use crate::telemetry::CountGauge;
+use crate::telemetry::UpstreamSeries;
 use crate::types::fields::{Fields, Known, list_elements};
 
 /// Room made for each read from a backend.
@@ -51,11 +52,11 @@ pub(crate) struct Http1Exchange {
 
 /// Counts the connection as open until it is dropped.
 #[derive(Debug)]
-struct Open(CountGauge);
+struct Open(Arc<UpstreamSeries>);
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.dec();
+        self.0.open.dec();
     }
 }
 
@@ -71,11 +72,11 @@ enum Upload {
 }
 
 impl Http1Exchange {
-    pub(crate) fn new(stream: Stream, open: CountGauge) -> Self {
-        open.inc();
+    pub(crate) fn new(stream: Stream, series: Arc<UpstreamSeries>) -> Self {
+        series.open.inc();
         Self {
             stream,
-            _open: Open(open),
+            _open: Open(series),
             buffer: BytesMut::new(),
             queue: WriteQueue::default(),
             reused: false,

@@ -122,7 +122,7 @@ impl Endpoint {
     /// Closes every idle connection: after one of them turned out to be closed, the others are likely to be.
     pub(crate) fn drop_idle(&self) {
         let dropped = std::mem::take(&mut *self.idle.borrow_mut());
-        self.series.idle.sub(i64::try_from(dropped.len()).unwrap_or(i64::MAX));
+        self.series.idle.sub(dropped.len() as u64);
     }
 
     pub(super) fn sweep(&self, now: Instant) {
@@ -133,7 +133,7 @@ impl Endpoint {
             idle.exchange.release_memory();
             keep
         });
-        self.series.idle.sub(i64::try_from(before - idle.len()).unwrap_or(i64::MAX));
+        self.series.idle.sub((before - idle.len()) as u64);
         drop(idle);
         self.sweep_h2(now);
     }

@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::endpoint::IDLE;
 use super::{ConnectError, Endpoint, resolve_connect};
 use crate::proxy::http2::Coalesced;
-use crate::telemetry::CountGauge;
+use crate::telemetry::UpstreamSeries;
 
 /// Connections to one endpoint at most, each with as many streams as the backend allows.
 const CONNECTIONS: usize = 8;
@@ -59,7 +60,7 @@ impl Drop for OnStream {
 
 impl H2Connection {
     /// Makes a connection on a stream; done when the backend has said how many streams it takes.
-    async fn begin<S>(stream: S, open: CountGauge) -> Result<Self, ConnectError>
+    async fn begin<S>(stream: S, series: Arc<UpstreamSeries>) -> Result<Self, ConnectError>
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
@@ -87,10 +88,10 @@ impl H2Connection {
         });
         let ended = Rc::clone(&usage);
         tokio::task::spawn_local(async move {
-            open.inc();
+            series.open.inc();
             let _ = connection.await; // each request learns of its own failure
             ended.retired.set(true);
-            open.dec();
+            series.open.dec();
         });
         Ok(Self { sender, usage })
     }
@@ -149,7 +150,7 @@ impl Endpoint {
                 return Ok(connection);
             }
             let stream = resolve_connect(self, timeout).await?;
-            let connection = H2Connection::begin(stream, self.series.open.clone()).await?;
+            let connection = H2Connection::begin(stream, Arc::clone(&self.series)).await?;
             self.h2.borrow_mut().push(connection.clone());
             Ok(connection)
         };

@@ -23,7 +23,7 @@ pub(crate) use h2::OnStream;
 use crate::resilience::RetryBudget;
 use crate::resilience::balance::{self, AVOID_AFTER_FAILED_CONNECT, Load};
 use crate::snapshot::Backend;
-use crate::telemetry::{CountGauge, Metrics, UpstreamSeries};
+use crate::telemetry::{CoreMetrics, UpstreamSeries};
 
 /// Counts of requests under way by backend, over all cores and reloads.
 #[derive(Debug, Default)]
@@ -55,14 +55,13 @@ pub(crate) struct Upstream {
 /// A request under way; counts itself out when dropped.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    count: Arc<AtomicU32>,
-    gauge: CountGauge,
+    upstream: Rc<Upstream>,
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
-        self.gauge.dec();
+        self.upstream.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.upstream.series.in_flight.dec();
     }
 }
 
@@ -72,7 +71,7 @@ impl Upstream {
         backend: &Arc<Backend>,
         before: Option<&Self>,
         counts: &InFlightCounts,
-        metrics: &Metrics,
+        metrics: &CoreMetrics,
         cores: usize,
     ) -> Self {
         let series = metrics.upstream(backend.name.as_str());
@@ -104,14 +103,14 @@ impl Upstream {
     }
 
     /// Counts a request in; `None` if the backend is at its limit.
-    pub(crate) fn enter(&self) -> Option<InFlight> {
+    pub(crate) fn enter(self: &Rc<Self>) -> Option<InFlight> {
         let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
         if before >= self.backend.max_in_flight {
             self.in_flight.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
         self.series.in_flight.inc();
-        Some(InFlight { count: Arc::clone(&self.in_flight), gauge: self.series.in_flight.clone() })
+        Some(InFlight { upstream: Rc::clone(self) })
     }
 
     /// The less loaded of two; `None` when every endpoint was `tried` (bit n: endpoint n).
