@@ -17,7 +17,7 @@ use crate::filters::{self, Answer, FilterRequest, Verdict};
 use crate::payments::{self, ApiRequest, ApiResponse};
 use crate::problem::{Code, Problem};
 use crate::routing::NormalPath;
-use crate::snapshot::{Choice, Refusal, RequestContext};
+use crate::snapshot::{Choice, Refusal, RequestContext, Route};
 use crate::types::fields::Known;
 
 /// Takes interim (1xx) answers to the client, if its HTTP version can carry them.
@@ -41,7 +41,7 @@ pub(crate) async fn answer(mut record: Record, body: RequestBody, interim: &mut 
     let route = view.route(index);
     let identity = match run_filters(&record, index).await {
         Ok(identity) => identity,
-        Err(answer) => return filter_reply(record, *answer),
+        Err(answer) => return filter_reply(record, route, *answer),
     };
     let context =
         RequestContext { fields: &record.head.fields, identity: identity.as_deref(), ip: record.origin.client };
@@ -56,9 +56,7 @@ pub(crate) async fn answer(mut record: Record, body: RequestBody, interim: &mut 
             }
             record.chosen = Some(Chosen { variant, reason: decision.map(|decision| decision.reason) });
             let mut reply = forward(record, body, identity.as_deref(), target, interim).await;
-            for filter in &route.filters {
-                filter.on_response(&reply.record.head.fields, &mut reply.head.fields);
-            }
+            show_to_filters(route, &mut reply);
             reply
         }
     }
@@ -128,9 +126,19 @@ async fn run_filters(record: &Record, index: usize) -> Result<Option<std::sync::
     answer.map_or(Ok(request.identity), Err)
 }
 
-fn filter_reply(record: Record, answer: Answer) -> Reply {
+fn show_to_filters(route: &Route, reply: &mut Reply) {
+    for filter in &route.filters {
+        filter.on_response(&reply.record.head.fields, &mut reply.head.fields);
+    }
+}
+
+fn filter_reply(record: Record, route: &Route, answer: Answer) -> Reply {
     match answer {
-        Answer::Problem(problem, extra) => Reply::problem(record, &problem, extra),
+        Answer::Problem(problem, extra) => {
+            let mut reply = Reply::problem(record, &problem, extra);
+            show_to_filters(route, &mut reply); // a page may read that its token has expired
+            reply
+        }
         Answer::NoContent(extra) => {
             let mut head = ResponseHead { status: 204, ..ResponseHead::default() };
             for (name, value) in extra {

@@ -11,6 +11,7 @@ mod auth;
 mod bodies;
 mod chunks;
 mod clients;
+mod cors;
 mod deadlines;
 mod failing_backends;
 mod forwarding;
