@@ -4,6 +4,8 @@
 //! stays as a line that was captured once and is reversed. Several charges may have one reference:
 //! whether a provider lets that happen is its dialect's affair.
 
+use std::collections::HashMap;
+
 use crate::clock::Timestamp;
 
 /// One charge as its provider holds it.
@@ -100,6 +102,8 @@ pub(super) struct Opening {
 #[derive(Debug, Clone, Default)]
 pub struct Books {
     charges: Vec<Charge>,
+    /// Places of charges by their reference: under load the books are long.
+    by_reference: HashMap<String, Vec<usize>>,
     entries: Vec<Entry>,
     /// References that were voided before any charge of them arrived.
     buried: Vec<String>,
@@ -134,7 +138,7 @@ impl Books {
 
     /// Charges of this order reference.
     pub fn of_reference<'a>(&'a self, reference: &'a str) -> impl Iterator<Item = &'a Charge> {
-        self.charges.iter().filter(move |charge| charge.reference == reference)
+        self.places(reference).iter().map(|place| &self.charges[*place])
     }
 
     /// Captures that were not given back, among the charges whose reference begins like this.
@@ -150,9 +154,13 @@ impl Books {
     /// The place of the charge with this reference that lookups show by now: the newest, unless the money was taken
     /// through another. An order that was paid is shown as paid, however often its customer began anew.
     pub(super) fn by_reference(&self, reference: &str, opened_by: Timestamp) -> Option<usize> {
-        let shown = |charge: &Charge| charge.reference == reference && charge.opened <= opened_by;
-        let paid = |charge: &Charge| shown(charge) && charge.state == ChargeState::Captured;
-        self.charges.iter().rposition(paid).or_else(|| self.charges.iter().rposition(shown))
+        let shown = || self.places(reference).iter().copied().filter(|place| self.charges[*place].opened <= opened_by);
+        shown().rfind(|place| self.charges[*place].state == ChargeState::Captured).or_else(|| shown().next_back())
+    }
+
+    /// Of the charges of this reference, in the order of their opening.
+    fn places(&self, reference: &str) -> &[usize] {
+        self.by_reference.get(reference).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn charge(&self, place: usize) -> &Charge {
@@ -163,6 +171,7 @@ impl Books {
         let Opening { id, reference, order, amount, currency, token } = opening;
         let state = ChargeState::Prepared;
         let place = self.charges.len();
+        self.by_reference.entry(reference.clone()).or_default().push(place);
         self.charges.push(Charge {
             id,
             reference,
