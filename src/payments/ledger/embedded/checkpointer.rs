@@ -1,10 +1,16 @@
-//! Moves the write-ahead log into the file beside the writer.
+//! Moves the write-ahead log into the file beside the writer, and keeps the log short.
 //!
-//! Moving it takes long enough to be noticed by whoever waits for a commit, so the writer is spared
-//! it. But only when all of the log is moved does the next commit begin at its start again, and under
-//! load there is always something new; so now and then the writer is asked to move the little that
-//! is left. Without that the log grows until a commit has to move all of it. A log that is written
-//! over instead of growing also costs less: no commit has to make a new file length durable.
+//! Moving takes long enough to be noticed by whoever waits for a commit, so the writer is spared most
+//! of it. But the next commit begins at the log's start again only if all of it is moved by then, and
+//! under load something new is there whenever this thread is done. So once the log is long, the writer
+//! is asked to move the rest itself between two groups: what came within the last millisecond or two.
+//! A log that is written over instead of growing makes each commit cheaper, too: no new length of the
+//! file has to be made durable, which doubles the time of a sync.
+//!
+//! The bound: a log of [`LONG`] pages is begun anew within [`INTERVAL`] or so. If this thread does not
+//! get to it, commits move the log themselves from [`LONGEST`] pages on; only a reader that stays in one
+//! transaction for longer than that takes can make it longer, and every read here ends within
+//! milliseconds. A file that was longer once is cut to that length.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,33 +23,23 @@ use crate::payments::ledger::{LedgerError, OpenError};
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// Pages in the log from which it is to begin anew (32 MB): at the highest load every few seconds.
-const LONG: i64 = 8_000;
-/// Pages that the writer may be asked to move. Mostly it is some hundreds, which take some milliseconds;
-/// on a disk that is slow for everybody it may be this many.
-const LITTLE: i64 = 4_000;
-
-/// How often the end of a long log is gone after at once.
-const PASSES: usize = 5;
+/// Pages in the log from which it is to begin anew (32 MB): at the highest load every second or so.
+pub(super) const LONG: i64 = 8_000;
+/// Pages in the log from which each commit moves them (128 MB).
+pub(super) const LONGEST: i64 = 32_000;
+/// Bytes of a page in the log: the page and its header.
+pub(super) const PAGE: i64 = 4_096 + 24;
 
 /// Asks the writer to move the end of the log.
 pub(super) type LogEnd = Arc<AtomicBool>;
 
-/// Starts the thread; it ends when the sender is dropped.
-pub(super) fn start(connection: Connection, log_end: LogEnd) -> Result<SyncSender<()>, OpenError> {
+/// Starts the thread, which asks for the end of a log of `long` pages; it ends when the sender is dropped.
+pub(super) fn start(connection: Connection, log_end: LogEnd, long: i64) -> Result<SyncSender<()>, OpenError> {
     let (sender, ended) = sync_channel::<()>(0);
     let run = move || {
         while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
             // What fails here fails again, and loudly, in the writer.
-            let mut log = checkpoint(&connection);
-            // While one part is moved, less than that is added, and so less each time.
-            for _ in 0..PASSES {
-                match log {
-                    Ok((pages, moved)) if pages > LONG && pages - moved >= LITTLE / 16 => log = checkpoint(&connection),
-                    _ => break,
-                }
-            }
-            if log.is_ok_and(|(pages, moved)| pages > LONG && (1..LITTLE).contains(&(pages - moved))) {
+            if checkpoint(&connection).is_ok_and(|pages| pages >= long) {
                 log_end.store(true, Ordering::Relaxed);
             }
         }
@@ -52,8 +48,7 @@ pub(super) fn start(connection: Connection, log_end: LogEnd) -> Result<SyncSende
     Ok(sender)
 }
 
-/// Moves what no reader needs in the log any more; pages in the log, and how many of them are moved.
-pub(super) fn checkpoint(connection: &Connection) -> Result<(i64, i64), LedgerError> {
-    let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)))?;
-    Ok(moved)
+/// Moves what no reader needs in the log any more; how many pages the log has had when this began.
+pub(super) fn checkpoint(connection: &Connection) -> Result<i64, LedgerError> {
+    Ok(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?)
 }

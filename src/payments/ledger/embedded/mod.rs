@@ -20,6 +20,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
+use self::checkpointer::{LONG, LONGEST, PAGE};
 use self::writer::Writer;
 use super::{
     Accepted, Claimed, Filter, JournalEntry, KeyUse, Lease, Ledger, LedgerError, LedgerFuture, NewPayment, OpenError,
@@ -32,9 +33,8 @@ use crate::types::ProviderName;
 
 /// How long to wait for another process that is writing.
 const BUSY: Duration = Duration::from_secs(2);
-/// Pages in the write-ahead log at which a commit itself moves them into the file (400 MB): only if
-/// the checkpointer does not get to it, or a reader keeps the log from being begun anew.
-const LOG_PAGES: u32 = 100_000;
+/// What a connection that writes keeps of the file in memory: indexes of random keys touch pages everywhere.
+const CACHE_KIB: u32 = 64 << 10;
 /// Reads at once.
 const READERS: usize = 4;
 
@@ -56,7 +56,9 @@ impl Location {
         connection.set_prepared_statement_cache_capacity(64);
         connection
             .execute_batch(&format!(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {LOG_PAGES};"
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -{CACHE_KIB}; \
+                 PRAGMA wal_autocheckpoint = {LONGEST}; PRAGMA journal_size_limit = {};",
+                LONGEST * PAGE
             ))
             .map_err(open_error)?;
         Ok(connection)
@@ -106,7 +108,7 @@ impl EmbeddedLedger {
         }
         presence.lock_shared().map_err(|source| OpenError::File { path: path.into(), source })?;
         let log_end = Arc::default();
-        let checkpointer = checkpointer::start(location.connect()?, Arc::clone(&log_end))?;
+        let checkpointer = checkpointer::start(location.connect()?, Arc::clone(&log_end), LONG)?;
         let writer = Writer::start(connection, location.clone(), log_end)?;
         let readers = Arc::new(Readers { location, idle: Mutex::default(), places: Semaphore::new(READERS) });
         Ok(Self { writer, readers, secret, opened_at, _checkpointer: checkpointer, _presence: presence })

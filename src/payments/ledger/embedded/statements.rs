@@ -96,8 +96,12 @@ pub(in crate::payments::ledger) fn end_all_leases(connection: &Connection, now: 
 
 /// When anything in the ledger last changed.
 pub(in crate::payments::ledger) fn last_change(connection: &Connection) -> Result<Option<Timestamp>, LedgerError> {
-    let last: Option<i64> = connection.query_row("SELECT max(updated) FROM payments", [], |row| row.get(0))?;
-    Ok(last.map(Timestamp))
+    // Each payment is in one of two indexes; those that something is to wake are few.
+    let latest = |what| {
+        let sql = format!("SELECT max(updated) FROM payments WHERE coalesce(lease_until, due) IS {what}");
+        connection.query_row(&sql, [], |row| row.get::<_, Option<i64>>(0))
+    };
+    Ok(latest("NULL")?.max(latest("NOT NULL")?).map(Timestamp))
 }
 
 pub(in crate::payments::ledger) fn by_key(
@@ -209,7 +213,7 @@ pub(in crate::payments::ledger) fn prune(
 ) -> Result<u64, LedgerError> {
     let old: Vec<String> = connection
         .prepare_cached(
-            "SELECT id FROM payments WHERE updated < ?1 AND at_rest = 1 AND due IS NULL AND lease_until IS NULL \
+            "SELECT id FROM payments WHERE updated < ?1 AND at_rest = 1 AND coalesce(lease_until, due) IS NULL \
              ORDER BY updated LIMIT ?2",
         )?
         .query_map(params![before.0, limit], |row| row.get(0))?

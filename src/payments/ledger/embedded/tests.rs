@@ -146,7 +146,13 @@ async fn what_is_asked_for_often_is_found_by_an_index() {
         ("SELECT count(*) FROM payments WHERE state = 'pending'", "pending_payments"),
         ("SELECT count(*) FROM payments WHERE state = 'requires_action'", "waiting_payments"),
         ("SELECT count(*) FROM payments WHERE manual = 1", "manual_payments"),
-        ("SELECT max(updated) FROM payments", "payments_by_change"),
+        ("SELECT max(updated) FROM payments WHERE coalesce(lease_until, due) IS NULL", "sleeping_payments"),
+        ("SELECT max(updated) FROM payments WHERE coalesce(lease_until, due) IS NOT NULL", "payments_to_wake"),
+        (
+            "SELECT id FROM payments WHERE updated < 1 AND at_rest = 1 AND coalesce(lease_until, due) IS NULL \
+             ORDER BY updated",
+            "sleeping_payments",
+        ),
         ("SELECT payment FROM attempts WHERE provider_ref = '1' AND provider = '2'", "attempts_by_provider_ref"),
         (
             "SELECT id FROM payments WHERE id >= '' AND id < '~' AND order_id = '1' ORDER BY id DESC",
@@ -223,9 +229,9 @@ async fn a_log_whose_end_is_moved_is_written_from_its_start_again() {
     for number in 0..40 {
         accept(number).await;
     }
-    let (long, _) = checkpointer::checkpoint(&beside).expect("moved");
+    let long = checkpointer::checkpoint(&beside).expect("moved");
     accept(40).await;
-    let (longer, _) = checkpointer::checkpoint(&beside).expect("moved");
+    let longer = checkpointer::checkpoint(&beside).expect("moved");
     // All of it was moved before the writer came, so it began anew by itself.
     assert!(longer < long, "{longer} pages after {long}");
     for number in 41..80 {
@@ -233,6 +239,56 @@ async fn a_log_whose_end_is_moved_is_written_from_its_start_again() {
     }
     log_end.store(true, std::sync::atomic::Ordering::Relaxed);
     accept(80).await;
-    let (pages, _) = checkpointer::checkpoint(&beside).expect("moved");
+    let pages = checkpointer::checkpoint(&beside).expect("moved");
     assert!(pages < long / 4, "{pages} pages after {long}");
+}
+
+#[test]
+fn the_end_of_a_long_log_is_asked_for_and_of_a_short_one_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(open(&file(&folder)));
+    let location = Location(file(&folder));
+    let writing = location.connect().expect("opens");
+    let length = || std::fs::metadata(file(&folder)).expect("there").len();
+    let within_seconds = |is_so: &dyn Fn() -> bool| {
+        let begun = std::time::Instant::now();
+        while !is_so() && begun.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        is_so()
+    };
+    for (long, asked) in [(1_000, false), (10, true)] {
+        let log_end = checkpointer::LogEnd::default();
+        let _running = checkpointer::start(location.connect().expect("opens"), Arc::clone(&log_end), long);
+        // Each write waits until all of it is moved; then whatever had to be said of the one before is said.
+        for name in ["first", "second"] {
+            let before = length();
+            let insert = "INSERT INTO meta (name, value) VALUES (?1 || ?2, zeroblob(60000))";
+            writing.execute(insert, rusqlite::params![name, long]).expect("written");
+            assert!(within_seconds(&|| length() > before), "nothing was moved");
+        }
+        assert_eq!(log_end.load(std::sync::atomic::Ordering::Relaxed), asked, "from {long} pages on");
+    }
+}
+
+#[test]
+fn no_write_makes_a_temporary_table() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(open(&file(&folder)));
+    let tables = Connection::open(file(&folder)).expect("opens");
+    for sql in [
+        "INSERT INTO payments (id, state) VALUES (?1, ?2)",
+        "UPDATE payments SET state = ?2, lease_until = ?3 WHERE id = ?1",
+        "INSERT INTO attempts (payment, number, state, voiding) VALUES (?1, ?2, ?3, ?4)",
+        "UPDATE attempts SET state = ?3, operation = ?4, late_capture = ?5 WHERE payment = ?1 AND number = ?2",
+        "INSERT INTO keys (payment, key, operation) VALUES (?1, ?2, ?3)",
+        "INSERT INTO refunds (payment, number, state) VALUES (?1, ?2, ?3)",
+        "UPDATE refunds SET state = ?3 WHERE payment = ?1 AND number = ?2",
+    ] {
+        let steps: Vec<String> = tables
+            .prepare(&format!("EXPLAIN {sql}"))
+            .and_then(|mut program| program.raw_query().mapped(|row| row.get(1)).collect())
+            .expect(sql);
+        assert!(!steps.iter().any(|step| step == "OpenEphemeral"), "{sql}");
+    }
 }
