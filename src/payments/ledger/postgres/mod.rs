@@ -1,12 +1,14 @@
 //! The ledger in PostgreSQL, for several gateways on one set of books.
 //!
 //! The same records by the same [`super::apply`]: a payment's row is locked while its records are
-//! applied, so that writers of one payment take turns and those of others never wait. What two
+//! applied, so that writers of one payment take turns and those of others never wait; whoever read or
+//! wrote it last tries first whether that still holds, and saves in one round trip. What two
 //! gateways could still do to each other is refused by unique constraints. Times are the database's:
 //! all gateways count from its clock. Deliberately absent: LISTEN/NOTIFY, whose lock would make all
 //! commits wait for each other; and advisory locks for leases, which a pooler in between would lose.
 
 mod address;
+mod known;
 mod pool;
 mod rows;
 mod schema;
@@ -47,7 +49,9 @@ impl PostgresLedger {
         let opened = client
             .query_one(
                 "SELECT greatest((extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
-                 (SELECT max(updated) FROM payments)), current_setting('fsync')",
+                 (SELECT max(updated) FROM payments WHERE coalesce(lease_until, due) IS NULL), \
+                 (SELECT max(updated) FROM payments WHERE coalesce(lease_until, due) IS NOT NULL)), \
+                 current_setting('fsync')",
                 &[],
             )
             .await?;

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -14,6 +14,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
 
 use super::address::{PostgresAddress, Tls};
+use super::known::Known;
 use super::statements::Prepared;
 use super::tls::RustlsConnect;
 use crate::payments::ledger::{LedgerError, LedgerFuture, OpenError};
@@ -39,6 +40,7 @@ const SESSION: &str = "
 pub(super) struct Session {
     pub(super) client: Client,
     pub(super) sql: Prepared,
+    pub(super) known: Arc<Known>,
 }
 
 /// Connections that nobody uses at the moment.
@@ -46,6 +48,7 @@ pub(super) struct Pool {
     address: PostgresAddress,
     idle: Mutex<Vec<Session>>,
     places: Semaphore,
+    known: Arc<Known>,
 }
 
 impl fmt::Debug for Pool {
@@ -57,7 +60,7 @@ impl fmt::Debug for Pool {
 impl Pool {
     /// A pool that connects when it is asked to.
     pub(super) fn new(address: PostgresAddress) -> Self {
-        Self { address, idle: Mutex::default(), places: Semaphore::new(CONNECTIONS) }
+        Self { address, idle: Mutex::default(), places: Semaphore::new(CONNECTIONS), known: Arc::default() }
     }
 
     /// Does `work` on a connection of its own.
@@ -96,7 +99,7 @@ impl Pool {
         let unavailable = |error: OpenError| LedgerError::Unavailable(error.to_string());
         let client = connect(&self.address).await.map_err(unavailable)?;
         let sql = Prepared::new(&client).await?;
-        Ok(Session { client, sql })
+        Ok(Session { client, sql, known: Arc::clone(&self.known) })
     }
 }
 

@@ -45,7 +45,8 @@ const MIGRATIONS: &[&str] = &[r#"
     CREATE INDEX waiting_payments ON figway.payments (id) WHERE state = 'requires_action';
     CREATE INDEX manual_payments ON figway.payments (id) WHERE manual;
     CREATE INDEX payments_by_order ON figway.payments (order_id, id);
-    CREATE INDEX payments_by_change ON figway.payments (updated);
+    -- What nothing is to wake any more, by the time from which it may be forgotten.
+    CREATE INDEX sleeping_payments ON figway.payments (updated) WHERE coalesce(lease_until, due) IS NULL;
 
     -- The primary key is the rule that a client's key names one payment and one use.
     CREATE TABLE figway.keys (

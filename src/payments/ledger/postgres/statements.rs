@@ -1,7 +1,7 @@
 //! What each operation of the PostgreSQL ledger does.
 //!
-//! All but `save` are one statement, and so one transaction, sent together with whatever is read after
-//! it. Attempts and refunds travel as JSON of their rows: a payment is loaded by one statement, which
+//! All but a `save` of what this gateway does not know are one statement, and so one transaction, sent
+//! together with whatever is read after it. Attempts and refunds travel as JSON of their rows: a payment is loaded by one statement, which
 //! sees one state of the ledger, and written by one, whatever changed.
 
 use tokio_postgres::types::ToSql;
@@ -16,6 +16,7 @@ use crate::payments::ledger::stored::Loaded;
 use crate::payments::ledger::{
     Accepted, Claimed, Filter, JournalEntry, KeyUse, Lease, LedgerError, NewPayment, Save, StoredPayment, Tally,
 };
+use crate::payments::record::Record;
 use crate::types::ProviderName;
 
 macro_rules! prepared {
@@ -53,24 +54,30 @@ prepared! {
     lock: "SELECT FROM payments WHERE id = $1 FOR UPDATE",
     load: load_query("", "WHERE p.id = $1"),
     load_all: load_query("", "WHERE p.id = ANY($1)"),
+    // All or nothing: only if the row is as whoever writes believes.
     // In order: an attempt is released before the next one begins, or the unique index refuses that.
-    write: "WITH attempted AS (
-            INSERT INTO attempts SELECT * FROM json_populate_recordset(NULL::attempts, $11::text::json) ORDER BY number
+    write: "WITH saved AS (
+            UPDATE payments SET given_up = $2, state = $3, manual = $4, at_rest = $5, holder = $6, lease_until = $7,
+                due = $8, looks = $9, entries = $13 + cardinality($14::text[]), updated = $10
+            WHERE id = $1 AND entries = $13 AND holder = $15 AND due IS NOT DISTINCT FROM $16
+            RETURNING id
+        ), attempted AS (
+            INSERT INTO attempts SELECT new.* FROM saved, json_populate_recordset(NULL::attempts, $11::text::json) new
+            ORDER BY new.number
             ON CONFLICT (payment, number) DO UPDATE SET operation = excluded.operation, state = excluded.state,
                 lookup = excluded.lookup, provider_ref = excluded.provider_ref, decline_code = excluded.decline_code,
                 reason = excluded.reason, next_action = excluded.next_action, ended = excluded.ended,
                 voiding = excluded.voiding, late_capture = excluded.late_capture
         ), refunded AS (
-            INSERT INTO refunds SELECT * FROM json_populate_recordset(NULL::refunds, $12::text::json) ORDER BY number
+            INSERT INTO refunds SELECT new.* FROM saved, json_populate_recordset(NULL::refunds, $12::text::json) new
+            ORDER BY new.number
             ON CONFLICT (payment, number) DO UPDATE SET state = excluded.state, provider_ref = excluded.provider_ref,
                 reason = excluded.reason, ended = excluded.ended
         ), said AS (
-            INSERT INTO journal SELECT $1, $13 + entry, $10, record::json
-            FROM unnest($14::text[]) WITH ORDINALITY AS new (record, entry)
+            INSERT INTO journal SELECT id, $13 + entry, $10, record::json
+            FROM saved, unnest($14::text[]) WITH ORDINALITY AS new (record, entry)
         )
-        UPDATE payments SET given_up = $2, state = $3, manual = $4, at_rest = $5, holder = $6, lease_until = $7,
-            due = $8, looks = $9, entries = $13 + cardinality($14::text[]), updated = $10
-        WHERE id = $1",
+        SELECT FROM saved",
     note_key: "INSERT INTO keys (payment, key, fingerprint, operation, refund) VALUES ($1, $2, $3, $4, $5)",
     claim: "UPDATE payments SET holder = $2, lease_until = $3
         WHERE id = $1 AND (lease_until IS NULL OR lease_until <= $4 OR holder = $2)",
@@ -100,7 +107,7 @@ prepared! {
         )
         INSERT INTO events (provider, event, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
     prune: "WITH old AS (
-            SELECT id FROM payments WHERE updated < $1 AND at_rest AND due IS NULL AND lease_until IS NULL
+            SELECT id FROM payments WHERE updated < $1 AND at_rest AND coalesce(lease_until, due) IS NULL
             ORDER BY updated LIMIT $2 FOR UPDATE SKIP LOCKED
         ), journal AS (DELETE FROM journal USING old WHERE payment = old.id
         ), refunds AS (DELETE FROM refunds USING old WHERE payment = old.id
@@ -140,6 +147,7 @@ pub(super) async fn accept(session: &Session, new: &NewPayment) -> Result<Accept
         &new.key.refund.map(i64::from),
     ];
     if session.client.execute(&session.sql.accept, &values).await? == 1 {
+        session.known.remember(Loaded { payment, entries: count(&records) });
         return Ok(Accepted::New);
     }
     let taken = || LedgerError::Conflict("the key was taken and is free again".into());
@@ -148,6 +156,20 @@ pub(super) async fn accept(session: &Session, new: &NewPayment) -> Result<Accept
 }
 
 pub(super) async fn save(session: &Session, save: &Save) -> Result<(), LedgerError> {
+    // What goes with a key of its own is rare.
+    let before = session.known.take(&save.id).filter(|_| save.key.is_none());
+    if let Some(before) = before
+        && let Ok(after) = save.applied_to(&before.payment)
+        && write(session, save, &before, &after).await?
+    {
+        remember(session, save, &before, after);
+        return Ok(());
+    }
+    save_in_turn(session, save).await
+}
+
+/// Locks the payment, reads it and saves.
+async fn save_in_turn(session: &Session, save: &Save) -> Result<(), LedgerError> {
     let (client, sql, id) = (&session.client, &session.sql, save.id.as_str());
     let named: [&(dyn ToSql + Sync); 1] = [&id];
     // Each of them sees what was committed before it began: the third what the lock waited for.
@@ -158,12 +180,43 @@ pub(super) async fn save(session: &Session, save: &Save) -> Result<(), LedgerErr
         client.query_opt(&sql.load, &named),
     )?;
     match change(found.as_ref().map(read_payment).transpose()?, save) {
-        Ok((before, after)) => write(session, save, &before, &after).await,
+        Ok((before, after)) => {
+            // All are sent at once; if one of the first two fails, COMMIT rolls back.
+            let (written, noted, committed) = tokio::join!(
+                biased;
+                write(session, save, &before, &after),
+                note_key(session, save),
+                client.batch_execute("COMMIT"),
+            );
+            if !written? {
+                return Err(LedgerError::Unavailable(format!("{id} changed while it was locked")));
+            }
+            noted?;
+            committed?;
+            remember(session, save, &before, after);
+            Ok(())
+        }
         Err(refused) => {
             client.batch_execute("ROLLBACK").await?;
             Err(refused)
         }
     }
+}
+
+/// As long as the lease goes on, so does the work.
+fn remember(session: &Session, save: &Save, before: &Loaded, after: StoredPayment) {
+    if save.lease_until.is_some() {
+        session.known.remember(Loaded { payment: after, entries: before.entries + count(&save.records) });
+    }
+}
+
+async fn note_key(session: &Session, save: &Save) -> Result<(), LedgerError> {
+    let Some(used) = &save.key else { return Ok(()) };
+    let (id, key, fingerprint) = (save.id.as_str(), used.key.as_slice(), used.fingerprint.as_slice());
+    let values: [&(dyn ToSql + Sync); 5] =
+        [&id, &key, &fingerprint, &used.operation.as_str(), &used.refund.map(i64::from)];
+    session.client.execute(&session.sql.note_key, &values).await?;
+    Ok(())
 }
 
 fn change(found: Option<Loaded>, save: &Save) -> Result<(Loaded, StoredPayment), LedgerError> {
@@ -172,13 +225,12 @@ fn change(found: Option<Loaded>, save: &Save) -> Result<(Loaded, StoredPayment),
     Ok((before, after))
 }
 
-/// Writes back what distinguishes a payment from how it was loaded, and ends the transaction.
-async fn write(session: &Session, save: &Save, before: &Loaded, after: &StoredPayment) -> Result<(), LedgerError> {
-    let (client, sql, id) = (&session.client, &session.sql, after.id.as_str());
+/// Writes back what distinguishes a payment from how it was, in one statement; `false` if it is not so any more.
+async fn write(session: &Session, save: &Save, before: &Loaded, after: &StoredPayment) -> Result<bool, LedgerError> {
     let attempts = after.attempts.iter().filter(|attempt| !before.payment.attempts.contains(attempt));
     let refunds = after.refunds.iter().filter(|refund| !before.payment.refunds.contains(refund));
-    let values: [&(dyn ToSql + Sync); 14] = [
-        &id,
+    let values: [&(dyn ToSql + Sync); 16] = [
+        &after.id.as_str(),
         &after.given_up,
         &after.state.as_str(),
         &after.needs_a_person(),
@@ -192,21 +244,14 @@ async fn write(session: &Session, save: &Save, before: &Loaded, after: &StoredPa
         &rows_of(&after.id, refunds)?,
         &i64::from(before.entries),
         &texts_of(&save.records)?,
+        &save.holder.0,
+        &before.payment.due.map(|due| due.0),
     ];
-    let note_key = async {
-        let Some(used) = &save.key else { return Ok(0) };
-        let (key, fingerprint) = (used.key.as_slice(), used.fingerprint.as_slice());
-        let values: [&(dyn ToSql + Sync); 5] =
-            [&id, &key, &fingerprint, &used.operation.as_str(), &used.refund.map(i64::from)];
-        client.execute(&sql.note_key, &values).await
-    };
-    // All three are sent at once; if one of the first two fails, COMMIT rolls back.
-    let (written, noted, committed) =
-        tokio::join!(biased; client.execute(&sql.write, &values), note_key, client.batch_execute("COMMIT"));
-    written?;
-    noted?;
-    committed?;
-    Ok(())
+    Ok(session.client.execute(&session.sql.write, &values).await? == 1)
+}
+
+fn count(records: &[Record]) -> u32 {
+    u32::try_from(records.len()).expect("one write has a handful of records")
 }
 
 pub(super) async fn claim(
@@ -223,8 +268,12 @@ pub(super) async fn claim(
         session.client.query_opt(&session.sql.load, &values[..1]),
     )?;
     let Some(row) = found else { return Ok(Claimed::Missing) };
-    let payment = Box::new(read_payment(&row)?.payment);
-    Ok(if taken == 1 { Claimed::Yes(payment) } else { Claimed::Held(payment) })
+    let Loaded { payment, entries } = read_payment(&row)?;
+    if taken == 0 {
+        return Ok(Claimed::Held(Box::new(payment)));
+    }
+    session.known.remember(Loaded { payment: payment.clone(), entries });
+    Ok(Claimed::Yes(Box::new(payment)))
 }
 
 pub(super) async fn claim_due(

@@ -134,7 +134,12 @@ async fn what_is_asked_for_often_is_found_by_an_index() {
         ("SELECT count(*) FROM payments WHERE state = 'pending'", "pending_payments"),
         ("SELECT count(*) FROM payments WHERE state = 'requires_action'", "waiting_payments"),
         ("SELECT count(*) FROM payments WHERE manual", "manual_payments"),
-        ("SELECT max(updated) FROM payments", "payments_by_change"),
+        ("SELECT max(updated) FROM payments WHERE coalesce(lease_until, due) IS NULL", "sleeping_payments"),
+        (
+            "SELECT id FROM payments WHERE updated < 1 AND at_rest AND coalesce(lease_until, due) IS NULL \
+             ORDER BY updated",
+            "sleeping_payments",
+        ),
         ("SELECT payment FROM attempts WHERE provider_ref = '1' AND provider = '2'", "attempts_by_provider_ref"),
         (
             "SELECT id FROM payments WHERE id >= '' AND id < '~' AND order_id = '1' ORDER BY id DESC",

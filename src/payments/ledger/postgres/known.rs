@@ -1,0 +1,39 @@
+//! Payments as this gateway's work has left them: what it saved last need not be read before its next save.
+//!
+//! Only ever a guess. A save that begins with one succeeds only if its row still has the holder, the
+//! entries and the due time of the guess, and whoever changes a payment changes one of them; otherwise
+//! the payment is locked and read. So forgetting costs a round trip, and nothing else.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::payments::id::PaymentId;
+use crate::payments::ledger::stored::Loaded;
+
+/// Payments at once; far more than are under way at any load that one database carries.
+const MOST: usize = 16_384;
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub(super) struct Known(Mutex<HashMap<PaymentId, Loaded>>);
+
+impl Known {
+    /// Remembers a payment whose lease this gateway holds.
+    pub(super) fn remember(&self, loaded: Loaded) {
+        let mut known = self.known();
+        if known.len() >= MOST {
+            // Work that ended without a save has left something here.
+            known.clear();
+        }
+        known.insert(loaded.payment.id.clone(), loaded);
+    }
+
+    /// Hands out what is known of a payment, and forgets it.
+    pub(super) fn take(&self, id: &PaymentId) -> Option<Loaded> {
+        self.known().remove(id)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<PaymentId, Loaded>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
