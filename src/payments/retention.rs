@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(3600);
-/// Payments that one write forgets.
+/// Payments and events that one write forgets.
 const STEP: u32 = 200;
 /// Between two writes.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -27,7 +27,7 @@ pub(super) async fn run(distributor: Weak<Distributor>) {
         let before = oldest_kept(distributor.clock.now(), settings.retention);
         match prune(&*distributor.ledger, before).await {
             Ok(0) => {}
-            Ok(payments) => tracing::info!(payments, before = before.rfc3339(), "Old payments were forgotten"),
+            Ok(count) => tracing::info!(count, before = before.rfc3339(), "Old payments and events were forgotten"),
             Err(error) => {
                 distributor.observer.ledger_failed();
                 tracing::error!(%error, "Old payments can't be forgotten; it is tried again in an hour");
@@ -36,7 +36,7 @@ pub(super) async fn run(distributor: Weak<Distributor>) {
     }
 }
 
-/// Forgets everything settled before this moment; how many payments.
+/// Forgets everything settled or noted before this moment; how many payments and events.
 async fn prune(ledger: &dyn Ledger, before: Timestamp) -> Result<u64, LedgerError> {
     let mut forgotten = 0;
     loop {

@@ -95,8 +95,8 @@ pub trait Ledger: fmt::Debug + Send + Sync {
         now: Timestamp,
     ) -> LedgerFuture<'_, bool>;
 
-    /// Forgets at most `limit` payments that are settled, with nothing due, and were last changed
-    /// before this moment, and as many events noted before it. How many payments.
+    /// Forgets at most `limit` payments and events, payments first: those that are settled, with nothing due, and
+    /// were last changed before this moment, and events noted before it. How many of both.
     fn prune(&self, before: Timestamp, limit: u32) -> LedgerFuture<'_, u64>;
 }
 

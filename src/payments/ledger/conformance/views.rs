@@ -103,10 +103,13 @@ pub(in crate::payments::ledger) async fn only_what_is_old_and_at_rest_is_forgott
     of_all_kinds(&two).await;
     two.one.accept(new_payment(7)).await.expect("accepted");
     ended(&two.one, 8, succeeded(8), Some(at(60))).await;
-    two.one.note_event("alpha".into(), [1; 32], None, NOW).await.expect("noted");
+    for event in 1..=3 {
+        two.one.note_event("alpha".into(), [event; 32], None, NOW).await.expect("noted");
+    }
     assert_eq!(two.other.prune(NOW, 100).await, Ok(0), "nothing is older than that");
     assert_eq!(two.other.prune(at(1), 1).await, Ok(1), "in small portions");
-    assert_eq!(two.other.prune(at(1), 100).await, Ok(1));
+    assert_eq!(two.other.prune(at(1), 3).await, Ok(3), "another payment and two events");
+    assert_eq!(two.other.prune(at(1), 100).await, Ok(1), "however few payments there are");
     assert_eq!(two.other.prune(at(1), 100).await, Ok(0));
     let left: Vec<_> =
         two.one.list(Filter::default()).await.expect("readable").into_iter().map(|left| left.order_id).collect();

@@ -224,13 +224,13 @@ pub(in crate::payments::ledger) fn prune(
         }
         connection.prepare_cached("DELETE FROM payments WHERE id = ?1")?.execute([id])?;
     }
-    connection
+    let events = connection
         .prepare_cached(
             "DELETE FROM events WHERE (provider, event) IN \
              (SELECT provider, event FROM events WHERE at < ?1 ORDER BY at LIMIT ?2)",
         )?
-        .execute(params![before.0, limit])?;
-    Ok(old.len() as u64)
+        .execute(params![before.0, i64::from(limit) - old.len() as i64])?;
+    Ok((old.len() + events) as u64)
 }
 
 impl From<rusqlite::Error> for LedgerError {

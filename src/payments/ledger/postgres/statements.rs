@@ -379,10 +379,9 @@ pub(super) async fn note_event(
 }
 
 pub(super) async fn prune(session: &Session, before: Timestamp, limit: u32) -> Result<u64, LedgerError> {
-    let values: [&(dyn ToSql + Sync); 2] = [&before.0, &i64::from(limit)];
-    let (payments, _) = tokio::try_join!(
-        session.client.execute(&session.sql.prune, &values),
-        session.client.execute(&session.sql.prune_events, &values),
-    )?;
-    Ok(payments)
+    let (client, sql) = (&session.client, &session.sql);
+    let payments = client.execute(&sql.prune, &[&before.0, &i64::from(limit)]).await?;
+    let left = i64::from(limit) - payments as i64;
+    let events = client.execute(&sql.prune_events, &[&before.0, &left]).await?;
+    Ok(payments + events)
 }
