@@ -292,3 +292,43 @@ fn no_write_makes_a_temporary_table() {
         assert!(!steps.iter().any(|step| step == "OpenEphemeral"), "{sql}");
     }
 }
+
+/// What `kill -9` and a power failure leave: of the log as much as was written by then, to the byte.
+#[tokio::test]
+async fn a_log_that_breaks_off_anywhere_has_what_was_answered_and_nothing_in_part() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, location) = (file(&folder), Location(file(&folder)));
+    drop(open_private(&path).expect("made"));
+    let mut connection = location.connect().expect("opens");
+    schema::prepare(&mut connection, || [9; 32]).expect("tables");
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("moved");
+    let writer = Writer::start(connection, location, checkpointer::LogEnd::default()).expect("a thread");
+    let log = with_suffix(&path, "-wal");
+    let mut answered = Vec::new();
+    for number in 1..=2 {
+        let (new, outcome) = (new_payment(number), save(number, vec![outcome(1, succeeded(number))]));
+        writer.write(move |connection| statements::accept(connection, &new)).await.expect("accepted");
+        answered.push(std::fs::metadata(&log).expect("there").len());
+        writer.write(move |connection| statements::save(connection, &outcome)).await.expect("saved");
+        answered.push(std::fs::metadata(&log).expect("there").len());
+    }
+    let (tables, written) = (std::fs::read(&path).expect("read"), std::fs::read(&log).expect("read"));
+    // Entries of both payments' journals after so many writes.
+    let after = [[0, 0], [2, 0], [3, 0], [3, 2], [3, 3]];
+    // Between any two pages of the log, and in the middle of each.
+    for end in (32..=written.len()).step_by(checkpointer::PAGE as usize / 2) {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(file(&folder), &tables).expect("written");
+        std::fs::write(with_suffix(&file(&folder), "-wal"), &written[..end]).expect("written");
+        let found = Location(file(&folder)).connect().expect("opens");
+        let writes = answered.iter().filter(|length| **length <= end as u64).count();
+        for (number, entries) in (1..=2).zip(after[writes]) {
+            let new = new_payment(number);
+            assert_eq!(statements::journal(&found, &new.id).expect("readable").len(), entries, "{writes} writes");
+            let payment = statements::by_key(&found, &new.key.key).expect("readable").map(|(payment, _)| payment);
+            let state = payment.map(|payment| payment.attempts[0].state);
+            let states = [None, None, Some(AttemptState::Intent), Some(AttemptState::Succeeded)];
+            assert_eq!(state, states[entries], "{writes} writes");
+        }
+    }
+}
