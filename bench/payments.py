@@ -136,7 +136,10 @@ def section(options, results, hour):
     for ledger in ledgers:
         values = [median(steady(ledger), key) for key in ("p50_ms", "p99_ms", "p999_ms", "max_ms")]
         lines.append(f"| {ledger} | {options.rate:,} | " + " | ".join(f"{value:.2f}" for value in values) + " |")
+    log = max(result["log_mb"] for result in steady("SQLite"))
     lines += [
+        "",
+        f"SQLite's write-ahead log took {log:.0f} MB at most.",
         "",
         f"One of two providers swallows every request for {options.outage} s, at {options.outage_rate} payments a second:",
         "",

@@ -40,12 +40,18 @@ async fn main() {
         panic!("usage: payment_load steady|outage LEDGER RATE SECONDS");
     };
     let (rate, seconds) = (rate.parse().expect("a rate"), Duration::from_secs(seconds.parse().expect("seconds")));
-    let shop = Shop::open(&place(ledger)).await;
-    let report = match what.as_str() {
+    let place = place(ledger);
+    let shop = Shop::open(&place).await;
+    let mut report = match what.as_str() {
         "steady" => shop.steady(rate, seconds).await,
         "outage" => shop.outage(rate, seconds).await,
         other => panic!("{other:?} is neither steady nor outage"),
     };
+    if let LedgerPlace::Embedded(file) = &place {
+        // It is written over, never cut below its bound: so long it has been at most.
+        let log = std::fs::metadata(format!("{}-wal", file.display())).expect("the ledger is open");
+        report["log_mb"] = json!(log.len() as f64 / 1e6);
+    }
     println!("{report}");
 }
 
