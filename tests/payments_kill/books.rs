@@ -115,6 +115,7 @@ impl Books {
         reader.read_exact(&mut body).ok()?;
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         self.stage.step(Step::Asked);
+        let _at_work = self.stage.work();
         let (status, answer) = self.answer(method, target, &body)?;
         self.stage.step(Step::Done);
         let text = answer.to_string();

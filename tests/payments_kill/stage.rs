@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -32,6 +34,18 @@ pub(crate) struct Stage {
     process: AtomicI32,
     killed: Mutex<bool>,
     told: AtomicBool,
+    /// Providers that are at work, and may yet come to a step.
+    at_work: AtomicU32,
+}
+
+/// A provider at work, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct AtWork<'s>(&'s Stage);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.at_work.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Stage {
@@ -42,6 +56,7 @@ impl Stage {
             process: AtomicI32::new(0),
             killed: Mutex::default(),
             told: AtomicBool::new(false),
+            at_work: AtomicU32::new(0),
         }
     }
 
@@ -64,6 +79,12 @@ impl Stage {
         *killed = true;
     }
 
+    /// A provider begins to work; the run does not end before it is done.
+    pub(crate) fn work(&self) -> AtWork<'_> {
+        self.at_work.fetch_add(1, Ordering::SeqCst);
+        AtWork(self)
+    }
+
     /// Whether the gateway was killed and nobody has heard of it yet.
     pub(crate) fn has_just_killed(&self) -> bool {
         *self.killed() && !self.told.swap(true, Ordering::SeqCst)
@@ -71,6 +92,11 @@ impl Stage {
 
     /// Ends the run: nobody is killed any more. Whether the gateway was.
     pub(crate) fn end(&self) -> bool {
+        // A client may have its answer before the provider's thread comes to say that it gave one.
+        let limit = Instant::now() + Duration::from_secs(30);
+        while self.at_work.load(Ordering::SeqCst) > 0 && Instant::now() < limit {
+            thread::yield_now();
+        }
         let killed = self.killed();
         self.process.store(0, Ordering::SeqCst);
         *killed
