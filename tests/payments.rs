@@ -237,6 +237,25 @@ async fn a_ledger_that_cannot_be_written_means_503_and_empty_books() {
 }
 
 #[tokio::test]
+async fn a_ledger_whose_file_is_gone_means_503_until_it_is_back() {
+    let alpha = Provider::start(Does::Charges).await;
+    let shop = Shop::open(&[("alpha", 1, &alpha)]).await;
+    let before = shop.pay("k-1").await;
+    let (file, aside) = (shop.ledger(), shop.ledger().with_extension("aside"));
+    std::fs::rename(&file, &aside).expect("moved away");
+    for key in ["k-1", "k-2"] {
+        let refused = shop.pay(key).await;
+        assert_eq!((refused.status, alpha.requests()), (503, 1), "{refused:?}");
+        assert!(refused.header("retry-after").is_some());
+    }
+    let told = format!("{} was removed or replaced while in use", file.display());
+    assert!(shop::logs().contains(&told), "the log says what to do");
+    std::fs::rename(&aside, &file).expect("put back");
+    assert_eq!(shop.pay("k-1").await.body, before.body);
+    assert_eq!((shop.pay("k-2").await.status, alpha.charged().len()), (201, 2));
+}
+
+#[tokio::test]
 async fn an_outcome_that_cannot_be_saved_is_told_as_pending_and_saved_later() {
     let alpha = Provider::start(Does::Charges).await;
     let shop = Shop::open(&[("alpha", 1, &alpha)]).await;

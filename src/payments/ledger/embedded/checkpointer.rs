@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::files::Files;
 use crate::payments::ledger::{LedgerError, OpenError};
 
 /// How often it looks.
@@ -34,7 +35,8 @@ pub(super) const PAGE: i64 = 4_096 + 24;
 pub(super) type LogEnd = Arc<AtomicBool>;
 
 /// Starts the thread, which asks for the end of a log of `long` pages; it ends when the sender is dropped.
-pub(super) fn start(connection: Connection, log_end: LogEnd, long: i64) -> Result<SyncSender<()>, OpenError> {
+pub(super) fn start(files: Arc<Files>, log_end: LogEnd, long: i64) -> Result<SyncSender<()>, OpenError> {
+    let connection = files.connect()?;
     let (sender, ended) = sync_channel::<()>(0);
     let run = move || {
         while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {

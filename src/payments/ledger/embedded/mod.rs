@@ -6,6 +6,7 @@
 //! whoever held them is gone.
 
 mod checkpointer;
+mod files;
 mod rows;
 pub(super) mod schema;
 pub(super) mod statements;
@@ -21,6 +22,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
 use self::checkpointer::{LONG, LONGEST, PAGE};
+use self::files::Files;
 use self::writer::Writer;
 use super::{
     Accepted, Claimed, Filter, JournalEntry, KeyUse, Lease, Ledger, LedgerError, LedgerFuture, NewPayment, OpenError,
@@ -92,7 +94,7 @@ impl EmbeddedLedger {
     /// [`OpenError`] says what is wrong and how to mend it.
     pub fn open(path: &Path, now: Timestamp) -> Result<Self, OpenError> {
         let presence = open_private(&with_suffix(path, ".lock"))?;
-        drop(open_private(path)?);
+        let database = open_private(path)?;
         let alone = presence.try_lock().is_ok();
         let location = Location(path.to_path_buf());
         let mut connection = location.connect()?;
@@ -107,10 +109,11 @@ impl EmbeddedLedger {
             presence.unlock().map_err(|source| OpenError::File { path: path.into(), source })?;
         }
         presence.lock_shared().map_err(|source| OpenError::File { path: path.into(), source })?;
+        let files = Arc::new(Files::opened(location, database)?);
         let log_end = Arc::default();
-        let checkpointer = checkpointer::start(location.connect()?, Arc::clone(&log_end), LONG)?;
-        let writer = Writer::start(connection, location.clone(), log_end)?;
-        let readers = Arc::new(Readers { location, idle: Mutex::default(), places: Semaphore::new(READERS) });
+        let checkpointer = checkpointer::start(Arc::clone(&files), Arc::clone(&log_end), LONG)?;
+        let writer = Writer::start(connection, Arc::clone(&files), log_end)?;
+        let readers = Arc::new(Readers { idle: Mutex::default(), places: Semaphore::new(READERS), files });
         Ok(Self { writer, readers, secret, opened_at, _checkpointer: checkpointer, _presence: presence })
     }
 
@@ -212,15 +215,15 @@ impl Ledger for EmbeddedLedger {
 /// Connections that read.
 #[derive(Debug)]
 struct Readers {
-    location: Location,
     idle: Mutex<Vec<Connection>>,
     places: Semaphore,
+    files: Arc<Files>,
 }
 
 impl Readers {
     fn take(&self) -> Result<Connection, LedgerError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.map_or_else(|| self.location.connect_reader(), Ok)
+        idle.map_or_else(|| self.files.connect_reader(), Ok)
     }
 
     fn put_back(&self, connection: Connection) {

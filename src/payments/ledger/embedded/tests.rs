@@ -10,6 +10,12 @@ fn file(folder: &TempDir) -> PathBuf {
     folder.path().join("payments.db")
 }
 
+/// The files of a ledger that a connection has open.
+fn files(folder: &TempDir) -> Arc<Files> {
+    let database = File::open(file(folder)).expect("there");
+    Arc::new(Files::opened(Location(file(folder)), database).expect("there"))
+}
+
 fn open(path: &Path) -> EmbeddedLedger {
     EmbeddedLedger::open(path, NOW).expect("opens")
 }
@@ -219,9 +225,10 @@ fn only_the_owner_can_read_the_ledger() {
 async fn a_log_whose_end_is_moved_is_written_from_its_start_again() {
     let folder = tempfile::tempdir().expect("a folder");
     drop(open(&file(&folder)));
-    let (location, log_end) = (Location(file(&folder)), checkpointer::LogEnd::default());
-    let beside = location.connect().expect("opens");
-    let writer = Writer::start(location.connect().expect("opens"), location, Arc::clone(&log_end)).expect("a thread");
+    let log_end = checkpointer::LogEnd::default();
+    let beside = Location(file(&folder)).connect().expect("opens");
+    let files = files(&folder);
+    let writer = Writer::start(files.connect().expect("opens"), files, Arc::clone(&log_end)).expect("a thread");
     let accept = async |number| {
         let new = new_payment(number);
         assert_eq!(writer.write(move |connection| statements::accept(connection, &new)).await, Ok(Accepted::New));
@@ -247,8 +254,8 @@ async fn a_log_whose_end_is_moved_is_written_from_its_start_again() {
 fn the_end_of_a_long_log_is_asked_for_and_of_a_short_one_not() {
     let folder = tempfile::tempdir().expect("a folder");
     drop(open(&file(&folder)));
-    let location = Location(file(&folder));
-    let writing = location.connect().expect("opens");
+    let writing = Location(file(&folder)).connect().expect("opens");
+    let files = files(&folder);
     let length = || std::fs::metadata(file(&folder)).expect("there").len();
     let within_seconds = |is_so: &dyn Fn() -> bool| {
         let begun = std::time::Instant::now();
@@ -259,7 +266,7 @@ fn the_end_of_a_long_log_is_asked_for_and_of_a_short_one_not() {
     };
     for (long, asked) in [(1_000, false), (10, true)] {
         let log_end = checkpointer::LogEnd::default();
-        let _running = checkpointer::start(location.connect().expect("opens"), Arc::clone(&log_end), long);
+        let _running = checkpointer::start(Arc::clone(&files), Arc::clone(&log_end), long);
         // Each write waits until all of it is moved; then whatever had to be said of the one before is said.
         for name in ["first", "second"] {
             let before = length();
@@ -297,12 +304,12 @@ fn no_write_makes_a_temporary_table() {
 #[tokio::test]
 async fn a_log_that_breaks_off_anywhere_has_what_was_answered_and_nothing_in_part() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (path, location) = (file(&folder), Location(file(&folder)));
+    let path = file(&folder);
     drop(open_private(&path).expect("made"));
-    let mut connection = location.connect().expect("opens");
+    let mut connection = Location(path.clone()).connect().expect("opens");
     schema::prepare(&mut connection, || [9; 32]).expect("tables");
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("moved");
-    let writer = Writer::start(connection, location, checkpointer::LogEnd::default()).expect("a thread");
+    let writer = Writer::start(connection, files(&folder), checkpointer::LogEnd::default()).expect("a thread");
     let log = with_suffix(&path, "-wal");
     let mut answered = Vec::new();
     for number in 1..=2 {

@@ -4,16 +4,17 @@
 //! one transaction and one `fsync` for all of them. A write that breaks a rule takes nobody with it:
 //! the group is then done again with a savepoint for each. A group whose commit fails has failed for
 //! everybody in it, and the connection is opened anew: after a failed `fsync` nothing that it
-//! believes can be trusted.
+//! believes can be trusted. So has one that would go into files that are not the ledger's any more ([`Files`]).
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::Location;
 use super::checkpointer::{LogEnd, checkpoint};
+use super::files::Files;
 use crate::payments::ledger::{LedgerError, OpenError};
 
 /// Writes that may wait; more are refused, because the ledger does not keep up.
@@ -27,11 +28,11 @@ pub(super) struct Writer(SyncSender<Box<dyn Write>>);
 
 impl Writer {
     /// Starts the thread with a connection that is ready.
-    pub(super) fn start(connection: Connection, location: Location, log_end: LogEnd) -> Result<Self, OpenError> {
+    pub(super) fn start(connection: Connection, files: Arc<Files>, log_end: LogEnd) -> Result<Self, OpenError> {
         let (sender, receiver) = sync_channel(QUEUE);
         std::thread::Builder::new()
             .name("ledger".into())
-            .spawn(move || Thread { connection: Some(connection), location, log_end, receiver }.run())
+            .spawn(move || Thread { connection: Some(connection), files, log_end, receiver }.run())
             .map_err(OpenError::Thread)?;
         Ok(Self(sender))
     }
@@ -95,7 +96,7 @@ where
 struct Thread {
     /// `None` after a failure, until it could be opened again.
     connection: Option<Connection>,
-    location: Location,
+    files: Arc<Files>,
     log_end: LogEnd,
     receiver: Receiver<Box<dyn Write>>,
 }
@@ -129,7 +130,7 @@ impl Thread {
     fn commit(&mut self, group: &mut [Box<dyn Write>]) -> Result<(), LedgerError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.location.connect().map_err(|error| LedgerError::Unavailable(error.to_string()))?,
+            None => self.files.connect()?,
         };
         let connection = self.connection.insert(connection);
         execute(connection, "BEGIN IMMEDIATE")?;
@@ -147,6 +148,7 @@ impl Thread {
                 execute(connection, "RELEASE write")?;
             }
         }
+        self.files.check()?;
         execute(connection, "COMMIT")
     }
 }
