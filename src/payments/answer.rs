@@ -16,6 +16,14 @@ pub(super) const ASK_AGAIN: &str = "2";
 
 pub(super) type Headers = Vec<(&'static str, String)>;
 
+/// The answer to any request while the ledger was never open: there is no distributor to ask yet.
+#[must_use]
+pub fn without_ledger() -> ApiResponse {
+    let detail = "the payment ledger is not open yet, so nothing is attempted; ask again with the same key";
+    let problem = Problem::new(Code::PaymentsUnavailable, detail);
+    ApiResponse::Problem { problem, headers: vec![("retry-after", ASK_AGAIN.into())] }
+}
+
 /// The answer to a request that begins something.
 pub(super) fn tell(path: &str, operation: Operation, told: Told) -> ApiResponse {
     let unavailable = |detail: &str, retry_after: String| ApiResponse::Problem {

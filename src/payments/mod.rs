@@ -45,6 +45,7 @@ use bytes::Bytes;
 
 use crate::problem::Problem;
 
+pub use answer::without_ledger;
 pub use capacity::Capacity;
 pub use card_numbers::contains as holds_card_number;
 pub use demotion::Demotion;

@@ -150,13 +150,19 @@ fn filter_reply(record: Record, route: &Route, answer: Answer) -> Reply {
 }
 
 /// Hands a request to the payment distributor, which runs on the control plane's runtime.
-async fn pay(record: Record, body: RequestBody, identity: Option<&Identity>, interim: &mut dyn InterimSink) -> Reply {
-    let unavailable = |record| {
-        Reply::problem(record, &Problem::new(Code::PaymentsUnavailable, "payments are not served here"), Vec::new())
-    };
+async fn pay(
+    mut record: Record,
+    body: RequestBody,
+    identity: Option<&Identity>,
+    interim: &mut dyn InterimSink,
+) -> Reply {
     let shared = std::sync::Arc::clone(&record.core().shared);
-    let (Some(distributor), Some(settings)) = (shared.payments.get(), record.view.snapshot.payments.clone()) else {
-        return unavailable(record);
+    let Some(settings) = record.view.snapshot.payments.clone() else {
+        let problem = Problem::new(Code::PaymentsUnavailable, "payments are not served here");
+        return Reply::problem(record, &problem, Vec::new());
+    };
+    let Some(distributor) = shared.payments.get() else {
+        return payment_reply(record, payments::without_ledger());
     };
     let limit = payments::MAX_BODY as u64;
     if is_over_limit(&record.head, limit) {
@@ -166,7 +172,6 @@ async fn pay(record: Record, body: RequestBody, identity: Option<&Identity>, int
     if record.head.expects_continue {
         interim.interim(&ResponseHead { status: 100, ..ResponseHead::default() });
     }
-    let mut record = record;
     let bytes = match collect(body).await {
         Ok(bytes) => bytes,
         Err(error) => return client_failure(record, error),
@@ -181,8 +186,17 @@ async fn pay(record: Record, body: RequestBody, identity: Option<&Identity>, int
         request_id: record.id.as_str().to_owned(),
     };
     let answer = shared.control.spawn(std::sync::Arc::clone(distributor).handle(settings, request)).await;
+    let answer = answer.unwrap_or_else(|error| {
+        tracing::error!(%error, request.id = record.id.as_str(), "the payment distributor failed");
+        let detail = "the payment distributor failed; the payment's state is in the ledger";
+        ApiResponse::Problem { problem: Problem::new(Code::Internal, detail), headers: Vec::new() }
+    });
+    payment_reply(record, answer)
+}
+
+fn payment_reply(record: Record, answer: ApiResponse) -> Reply {
     match answer {
-        Ok(ApiResponse::Json { status, headers, body }) => {
+        ApiResponse::Json { status, headers, body } => {
             let mut head = ResponseHead { status, ..ResponseHead::default() };
             head.fields.push("content-type", b"application/json");
             head.fields.push("cache-control", b"no-store");
@@ -191,15 +205,7 @@ async fn pay(record: Record, body: RequestBody, identity: Option<&Identity>, int
             }
             Reply::made(record, head, Bytes::from(body))
         }
-        Ok(ApiResponse::Problem { problem, headers }) => Reply::problem(record, &problem, headers),
-        Err(error) => {
-            tracing::error!(%error, request.id = record.id.as_str(), "the payment distributor failed");
-            Reply::problem(
-                record,
-                &Problem::new(Code::Internal, "the payment distributor failed; the payment's state is in the ledger"),
-                Vec::new(),
-            )
-        }
+        ApiResponse::Problem { problem, headers } => Reply::problem(record, &problem, headers),
     }
 }
 

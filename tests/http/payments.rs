@@ -26,6 +26,7 @@ fn ledger_that_cannot_be_opened_stops_payments_and_nothing_else() {
     let gateway = gateway(&backend, "no/such/folder/payments.db");
     let refused = pay(&gateway, "k-1");
     assert_eq!((refused.status, refused.get("x-figway-error")), (503, Some("payments-unavailable")));
+    assert!(refused.get("retry-after").is_some() && refused.text().contains("ledger"), "{}", refused.text());
     assert_eq!(gateway.get("/x", "").status, 200);
     let told = gateway.admin_get("/admin/v1/payments");
     assert_eq!(told.status, 503);
