@@ -7,7 +7,7 @@ use http_body::Body as _;
 
 use super::body::{BodyError, RequestBody};
 use super::convert;
-use super::forward::forward;
+use super::forward::{body_limit, forward};
 use super::forwarded;
 use super::message::{BodyLength, RequestHead, ResponseHead};
 use super::record::{Chosen, Record};
@@ -46,7 +46,10 @@ pub(crate) async fn answer(mut record: Record, body: RequestBody, interim: &mut 
     let context =
         RequestContext { fields: &record.head.fields, identity: identity.as_deref(), ip: record.origin.client };
     match view.snapshot.choose(route, &context) {
-        Choice::Payments => Box::pin(pay(record, body, identity.as_deref(), interim)).await,
+        Choice::Payments => {
+            let limit = body_limit(&record, route);
+            Box::pin(pay(record, body, identity.as_deref(), limit, interim)).await
+        }
         Choice::Backend { backend, flag } => {
             let decision = flag.map(|(_, decision)| decision);
             let variant = decision.map_or(0, |decision| decision.variant);
@@ -154,6 +157,7 @@ async fn pay(
     mut record: Record,
     body: RequestBody,
     identity: Option<&Identity>,
+    limit: u64,
     interim: &mut dyn InterimSink,
 ) -> Reply {
     let shared = std::sync::Arc::clone(&record.core().shared);
@@ -164,7 +168,6 @@ async fn pay(
     let Some(distributor) = shared.payments.get() else {
         return payment_reply(record, payments::without_ledger());
     };
-    let limit = payments::MAX_BODY as u64;
     if is_over_limit(&record.head, limit) {
         return body_too_large(record, limit);
     }

@@ -50,6 +50,29 @@ fn a_ledger_that_opens_late_takes_payments_from_then_on() {
 }
 
 #[test]
+fn a_webhook_may_be_larger_than_a_request_of_the_client_api() {
+    let (backend, refusing) = (FakeBackend::echoing(), crate::support::refusing_port());
+    let payments = format!(
+        "  path: /pay\n  auth: none\n  ledger: {{embedded: payments.db}}\n  providers:\n    \
+         - {{name: alpha, adapter: canonical, base_url: \"http://{refusing}\", weight: 1,\n       \
+         webhook: {{scheme: hmac, header: x-signature, secrets: [{{file: secret}}]}}}}"
+    );
+    let gateway = TestGateway::builder()
+        .file("secret", "s3cret-of-the-webhook")
+        .section("payments", payments)
+        .backend("backend", &backend)
+        .open_route("backend")
+        .start();
+    let post = |path: &str, length: usize| {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nX-Signature: 00\r\nContent-Length: {length}\r\n\r\n");
+        gateway.exchange(head + &" ".repeat(length)).status
+    };
+    assert_eq!(post("/pay/webhooks/alpha", 100_000), 401, "judged by its signature, not by its size");
+    assert_eq!(post("/pay/webhooks/alpha", 300_000), 413);
+    assert_eq!(post("/pay", 100_000), 413);
+}
+
+#[test]
 fn what_providers_do_is_counted_and_can_be_listed() {
     let backend = FakeBackend::echoing();
     let gateway = gateway(&backend, "payments.db");

@@ -115,7 +115,7 @@ fn passed_on(mut record: Record, answered: Answered, at_backend: (InFlight, Conn
 }
 
 /// What the route takes: see [`Route::max_body`].
-fn body_limit(record: &Record, route: &Route) -> u64 {
+pub(crate) fn body_limit(record: &Record, route: &Route) -> u64 {
     match route.max_body {
         Some(limit) => limit,
         None if record.head.is_grpc() => u64::MAX,
