@@ -168,7 +168,7 @@ metrics! {
     pub payment_webhooks: IntCounterVec = "figway_payment_webhooks_total" ["provider" "outcome"]
         "Webhooks of a provider, by outcome: hint, duplicate, unknown_payment, rejected or failed.";
     pub payment_alarms: IntCounterVec = "figway_payment_alarms_total" ["provider"]
-        "Provider answers about another amount, currency or order than was asked for.";
+        "Provider answers about another amount, currency or order than was asked for, or a refund that counted as not made.";
 }
 
 impl Default for Metrics {
