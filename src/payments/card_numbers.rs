@@ -2,14 +2,33 @@
 //!
 //! A card number is a run of 13 to 19 digits that passes the Luhn check (ISO/IEC 7812-1). Digits in
 //! one piece always count. Digits in groups count when the groups look like those on a card: an
-//! order number such as `2026-11-21-000123` would otherwise be refused one time in ten.
+//! order number such as `2026-11-21-000123` would otherwise be refused one time in ten. Letters end a
+//! run: tokens and hashes would otherwise hold a card number by chance.
+
+mod digits;
+
+use std::borrow::Cow;
 
 /// The lengths that ISO/IEC 7812-1 and the card schemes use.
 const LENGTHS: std::ops::RangeInclusive<usize> = 13..=19;
 
-/// Whether a card number stands anywhere in `text`.
+/// Whether a card number stands anywhere in `text`, as it is or percent-encoded once.
 #[must_use]
 pub fn contains(text: &str) -> bool {
+    stands_in(text) || (text.contains('%') && stands_in(&percent_decoded(text)))
+}
+
+/// `text` with its digits blanked out if a card number stands in it: for what is to be logged all the same.
+#[must_use]
+pub fn masked(text: &str) -> Cow<'_, str> {
+    if contains(text) {
+        text.chars().map(|char| if digits::value(char).is_some() { '*' } else { char }).collect()
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+fn stands_in(text: &str) -> bool {
     let mut scan = Scan::default();
     let mut uuid_end = 0;
     for (index, char) in text.char_indices() {
@@ -25,24 +44,43 @@ pub fn contains(text: &str) -> bool {
     scan.feed(Kind::Other)
 }
 
+/// What is not encoded as it must be stays as it is: whoever reads it later may be as lenient.
+fn percent_decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let hex = |place: usize| bytes.get(place).and_then(|byte| char::from(*byte).to_digit(16));
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match (byte, hex(at + 1), hex(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                out.extend(u8::try_from(high * 16 + low));
+                at += 3;
+            }
+            _ => {
+                out.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 enum Kind {
     Digit(u8),
     Separator,
     Other,
 }
 
-/// Digits of other scripts count as well: a provider or a form may turn them into ASCII later.
 fn kind(char: char) -> Kind {
-    const ZEROS: [char; 5] = ['0', '\u{660}', '\u{6F0}', '\u{966}', '\u{FF10}'];
-    let digit = |zero: char| u32::from(char).checked_sub(u32::from(zero)).filter(|value| *value < 10);
-    if let Some(value) = ZEROS.into_iter().find_map(digit) {
-        return Kind::Digit(value as u8);
+    if let Some(value) = digits::value(char) {
+        return Kind::Digit(value);
     }
     match char {
-        ' ' | '-' | '.' | '_' | '/' | '\t' | '\u{A0}' | '\u{2010}'..='\u{2015}' | '\u{2009}' | '\u{202F}' => {
-            Kind::Separator
-        }
-        _ => Kind::Other,
+        // What JSON is made of: two neighbours in a list are two numbers.
+        '"' | '[' | ']' | '{' | '}' | '\\' => Kind::Other,
+        char if char.is_alphanumeric() => Kind::Other,
+        // Punctuation, spaces of any width, and what can't be seen at all, such as a soft hyphen.
+        _ => Kind::Separator,
     }
 }
 
@@ -148,86 +186,4 @@ fn is_uuid_at(text: &str, index: usize) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn card_numbers_are_found_however_they_are_written() {
-        for text in [
-            "4242424242424242",
-            "tok_4242424242424242x",
-            "my card: 4242 4242 4242 4242, thanks",
-            "4242-4242-4242-4242",
-            "4242.4242.4242.4242",
-            "4242 - 4242 - 4242 - 4242",
-            "4 2 4 2 4 2 4 2 4 2 4 2 4 2 4 2",
-            "order 7 4242 4242 4242 4242",
-            "4242 4242 4242 4242 12/29",
-            "3782 822463 10005",
-            "378282246310005",
-            "3056 930902 5904",
-            "4222222222222",
-            "4222 222 222 222",
-            "6304000000000000000",
-            "４２４２４２４２４２４２４２４２",
-        ] {
-            assert!(contains(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn other_numbers_pass() {
-        for text in [
-            "",
-            "4242424242424241",
-            "424242424242",
-            "42424242424242424242424242424242",
-            "2026-11-21-000123",
-            "2026-11-21-000128",
-            "20261121-000123",
-            "+82 10-1234-5678",
-            "order 1000000000001",
-        ] {
-            assert!(!contains(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_body_full_of_digits_costs_linear_time() {
-        let started = std::time::Instant::now();
-        for piece in ["1 ", "1", "1234 ", "123-"] {
-            let _ = contains(&piece.repeat(65_536 / piece.len()));
-        }
-        assert!(started.elapsed() < std::time::Duration::from_secs(2));
-    }
-
-    #[test]
-    fn a_uuid_of_digits_is_no_card_number() {
-        let uuid = "abcd4242-4242-4242-4242-abcdefabcdef";
-        assert!(!contains(uuid));
-        assert!(contains(&uuid[4..23]), "its digits alone would be one");
-        assert!(contains(&format!("{uuid} 4242424242424242")));
-    }
-
-    mod property {
-        use super::*;
-
-        proptest! {
-            #![proptest_config(crate::types::property::config(256))]
-
-            #[test]
-            fn any_run_with_its_check_digit_is_found(body in "[0-9]{12,18}", before in "[a-z:\"]{0,5}", after in "[a-z,\"]{0,5}") {
-                let with = |check: u8| format!("{before}{body}{check}{after}");
-                let found: Vec<u8> = (0..10).filter(|check| contains(&with(*check))).collect();
-                prop_assert_eq!(found.len(), 1, "one check digit in ten is the right one");
-            }
-
-            #[test]
-            fn any_text_is_scanned_without_a_panic(text in "\\PC{0,80}") {
-                let _ = contains(&text);
-            }
-        }
-    }
-}
+mod tests;

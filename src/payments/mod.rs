@@ -47,7 +47,7 @@ use crate::problem::Problem;
 
 pub use answer::without_ledger;
 pub use capacity::Capacity;
-pub use card_numbers::contains as holds_card_number;
+pub use card_numbers::{contains as holds_card_number, masked as mask_card_number};
 pub use demotion::Demotion;
 pub use distributor::Distributor;
 pub use id::PaymentId;
