@@ -1,6 +1,7 @@
 //! What one request was: collected along its way, written as one access line and metrics at its end,
 //! also when it ends because the client left.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use super::message::RequestHead;
 use super::worker::Peer;
 use crate::clock::Timestamp;
 use crate::flags::Reason;
+use crate::payments::mask_card_number;
 use crate::problem::Code;
 use crate::telemetry::{AccessLine, RequestId};
 
@@ -123,6 +125,24 @@ impl Story {
         &self.core
     }
 
+    /// The path as it may be logged: a card number in a path of payments is not, whether it found a route or not.
+    fn loggable_path(&self) -> Cow<'_, str> {
+        let path = self.head.path();
+        let payments = self.view.snapshot.payments.as_ref();
+        let Some((settings, rest)) =
+            payments.and_then(|settings| Some((settings, path.strip_prefix(&*settings.path)?)))
+        else {
+            return Cow::Borrowed(path);
+        };
+        if rest.starts_with(|next: char| next.is_ascii_alphanumeric()) {
+            return Cow::Borrowed(path);
+        }
+        match mask_card_number(rest) {
+            Cow::Borrowed(_) => Cow::Borrowed(path),
+            Cow::Owned(masked) => Cow::Owned(format!("{}{masked}", settings.path)),
+        }
+    }
+
     fn write(&mut self) {
         let duration = self.started.elapsed();
         let snapshot = &self.view.snapshot;
@@ -157,7 +177,7 @@ impl Story {
                 protocol: self.head.version.as_str(),
                 method: &self.head.method,
                 host: &self.head.authority,
-                path: self.head.path(),
+                path: &self.loggable_path(),
                 status: self.status,
                 received_bytes: self.received,
                 sent_bytes: self.sent,

@@ -95,3 +95,25 @@ fn what_providers_do_is_counted_and_can_be_listed() {
     let nonsense = gateway.admin_get("/admin/v1/payments?status=lost");
     assert_eq!((nonsense.status, nonsense.get("x-figway-error")), (400, Some("invalid-request")));
 }
+
+#[test]
+fn a_card_number_in_the_path_is_not_logged() {
+    let backend = FakeBackend::echoing();
+    let gateway = gateway(&backend, "payments.db");
+    for (target, status) in [
+        ("/pay/4242424242424242", 404),
+        ("/pay/4242-4242-4242-4242/refund", 404),
+        ("/pay/%34242424242424242", 404),
+        ("/pay/4242424242424242%2Frefund", 400),
+        ("/pay%2F4242424242424242", 400),
+    ] {
+        let answer = gateway.get(target, "");
+        assert_eq!(answer.status, status, "{target}");
+        assert!(!answer.text().contains("4242424242"), "{}", answer.text());
+    }
+    assert_eq!(gateway.get("/payroll/5105105105105100", "").status, 200);
+    eventually("the log is written", || gateway.log().contains("/payroll/5105105105105100"));
+    let log = gateway.log();
+    assert!(log.contains("\"/pay/****************\""), "{log}");
+    assert!(!log.contains("4242424242") && !log.contains("4242-4242"), "{log}");
+}
