@@ -288,6 +288,11 @@ async fn requests_that_are_no_charges_are_refused_before_anything_happens() {
         (400, vec![("idempotency-key", "k"), json], "{}"),
         (413, vec![("idempotency-key", "k")], &*big),
         (415, vec![("idempotency-key", "k"), ("content-type", "text/plain")], CHARGE),
+        (415, vec![("idempotency-key", "k"), ("content-type", "")], CHARGE),
+        (415, vec![("idempotency-key", "k"), json, json], CHARGE),
+        (415, vec![("idempotency-key", "k"), ("content-type", "application/json; charset=euc-kr")], CHARGE),
+        (415, vec![("idempotency-key", "k"), ("content-type", "application/json; charset")], CHARGE),
+        (400, vec![("idempotency-key", "k"), ("content-type", "Application/JSON;Charset=\"UTF-8\"")], "{}"),
     ] {
         let reply = shop.call(request("POST", "", "shop", &headers, body)).await;
         assert_eq!(reply.status, status, "{headers:?} {reply:?}");

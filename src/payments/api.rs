@@ -89,7 +89,10 @@ impl Distributor {
             return Err(Problem::new(Code::BodyTooLarge, format!("the body has at most {MAX_BODY} bytes")));
         }
         if !is_json(&request.headers) {
-            return Err(Problem::new(Code::UnsupportedMediaType, "send the body as application/json"));
+            return Err(Problem::new(
+                Code::UnsupportedMediaType,
+                "send the body as application/json in UTF-8, with one Content-Type",
+            ));
         }
         Ok(Asked {
             client: self.keyring.client(&request.client),
@@ -163,11 +166,21 @@ fn idempotency_key(headers: &HeaderMap) -> Result<&str, Problem> {
     }
 }
 
-/// A missing media type is taken for JSON; a body that is none is found out by the parser.
+/// A missing media type is taken for JSON; a body that is none is found out by the parser. JSON is UTF-8
+/// (RFC 8259, section 8.1), so a body of another charset would be read as something else than was meant.
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE) else { return true };
-    let essence = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim();
-    essence.eq_ignore_ascii_case("application/json")
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (value, None) = (values.next(), values.next()) else { return false };
+    let Some(value) = value else { return true };
+    let mut parts = value.to_str().unwrap_or("").split(';').map(str::trim);
+    let is_utf8 = |parameter: &str| match parameter.split_once('=') {
+        Some((name, value)) => {
+            !name.trim_end().eq_ignore_ascii_case("charset")
+                || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        None => parameter.is_empty(),
+    };
+    parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) && parts.all(is_utf8)
 }
 
 fn not_allowed(allow: &str) -> ApiResponse {
