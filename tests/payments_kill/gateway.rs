@@ -15,7 +15,7 @@ use crate::ports::free_address;
 
 pub(crate) const CHARGE: &str = r#"{"order_id":"o-1","amount":1234,"currency":"EUR","method":"card","token":"tok_1"}"#;
 /// How long a start may take, and an answer.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// An answer of the gateway.
 #[derive(Debug)]
