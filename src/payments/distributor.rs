@@ -21,8 +21,6 @@ use super::retention;
 use super::settings::Settings;
 use super::slots::Slots;
 use super::transport::Transport;
-use crate::resilience::BreakerState;
-use crate::types::ProviderName;
 
 /// How often the housekeeper looks.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -81,12 +79,6 @@ impl Distributor {
 
     pub(super) fn settings(&self) -> Option<Arc<Settings>> {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The breaker of every provider that was ever asked, by name.
-    #[must_use]
-    pub fn breakers(&self) -> Vec<(ProviderName, BreakerState)> {
-        self.health.states()
     }
 
     /// Ends the worker and waits until no payment is under way any more; for the end of the process.

@@ -167,7 +167,7 @@ impl Health {
     }
 
     /// State of every breaker that was ever asked, by provider's name.
-    #[must_use]
+    #[cfg(test)]
     pub(super) fn states(&self) -> Vec<(ProviderName, BreakerState)> {
         let now = self.now();
         let mut providers = self.providers();

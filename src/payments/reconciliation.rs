@@ -174,18 +174,6 @@ impl Settlement {
         }
     }
 
-    /// Lines taken so far, duplicates not counted.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.lines.len()
-    }
-
-    /// Whether nothing was taken.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
     /// Compares one entry of the ledger; each entry once.
     pub fn compare(&mut self, entry: &LedgerEntry) -> Vec<Difference> {
         let ours = Name::ours(entry.kind, &entry.reference);

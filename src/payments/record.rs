@@ -166,12 +166,6 @@ impl PaymentState {
         }
         state
     }
-
-    /// Whether nothing about it is open any more.
-    #[must_use]
-    pub fn is_settled(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Declined | Self::Cancelled)
-    }
 }
 
 words! {

@@ -18,11 +18,11 @@ use super::distributor::Distributor;
 use super::id::PaymentId;
 use super::ledger::in_memory::InMemoryLedger;
 use super::ledger::{Ledger, StoredPayment};
-use super::observer::Observer;
+use super::observer::{NoObserver, Observer};
 use super::record::Record;
 use super::settings::{OnUnknown, Provider, Settings};
 use super::transport::Transport;
-use super::{ApiRequest, ApiResponse, NoObserver};
+use super::{ApiRequest, ApiResponse};
 
 pub(super) use adapter::Talk;
 pub(super) use ears::Ears;

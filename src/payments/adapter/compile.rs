@@ -40,7 +40,6 @@ impl Plan {
         let (Some(envelope), true) = (envelope, mistakes.is_empty()) else { return Err(mistakes) };
         Ok(Self {
             name: name.to_owned(),
-            description: draft.description,
             charge_by: draft.flow.charge_by,
             prepare_is_harmless: draft.flow.prepare_is_harmless,
             credentials: draft.credentials,

@@ -12,7 +12,6 @@ use crate::payments::record::Operation;
 #[derive(Debug)]
 pub struct Plan {
     pub(super) name: String,
-    pub(super) description: String,
     pub(super) charge_by: ChargeBy,
     pub(super) prepare_is_harmless: bool,
     pub(super) credentials: BTreeMap<String, Need>,
@@ -33,12 +32,6 @@ pub(super) enum Planned {
 }
 
 impl Plan {
-    /// One sentence for people.
-    #[must_use]
-    pub fn description(&self) -> &str {
-        &self.description
-    }
-
     /// The secrets that a provider's entry brings, by name.
     #[must_use]
     pub fn credentials(&self) -> &BTreeMap<String, Need> {

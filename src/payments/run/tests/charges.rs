@@ -86,7 +86,7 @@ async fn a_black_holed_provider_costs_two_seconds_of_payments_and_all_settle_whe
     assert!(healthy.iter().all(|paid| paid.status == 201));
     shop.world.set("alpha", Some(&Fault::Swallowed));
     let clients = pay_for(1000, 2).await;
-    assert!(shop.distributor.breakers().contains(&("alpha".into(), BreakerState::Open)), "open within 2 s");
+    assert!(shop.distributor.health.states().contains(&("alpha".into(), BreakerState::Open)), "open within 2 s");
     let pending: Vec<_> = clients.join_all().await.into_iter().filter(|paid| paid.status == 202).collect();
     assert!((20..=80).contains(&pending.len()), "{} payments are left pending", pending.len());
     let later = pay_for(2000, 1).await.join_all().await;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::payments::NoObserver;
 use crate::payments::ledger::{Filter, Ledger as _};
+use crate::payments::observer::NoObserver;
 use crate::payments::record::{AttemptState, Operation, Record};
 use crate::payments::rehearsal::{Fault, Shop, Talk, provider};
 use crate::payments::settings::{OnUnknown, Provider};
