@@ -4,9 +4,9 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ impl Tables {
     /// after its bytes are in the log, as fast as a look at the file can tell.
     pub(crate) fn watch(&self, stage: &Arc<Stage>) {
         if let Self::Sqlite(folder) = self {
-            let (log, stage) = (folder.path().join("payments.db-wal"), Arc::downgrade(stage));
+            let (log, stage) = (folder.path().join("payments.db-wal"), Arc::clone(stage));
             thread::spawn(move || watch_file(&log, &stage));
         }
     }
@@ -105,16 +105,15 @@ fn query(url: &str, sql: &str, value: Option<&str>) -> usize {
 }
 
 /// A step for each change of a file, until the run is over.
-fn watch_file(file: &PathBuf, stage: &Weak<Stage>) {
+fn watch_file(file: &Path, stage: &Stage) {
     let state = || std::fs::metadata(file).and_then(|metadata| Ok((metadata.len(), metadata.modified()?))).ok();
     let mut before = state();
-    while let Some(stage) = stage.upgrade() {
+    while !stage.has_ended() {
         let now = state();
         if now != before {
             stage.step(Step::Logged);
             before = now;
         }
-        drop(stage);
         thread::sleep(Duration::from_micros(100));
     }
 }

@@ -36,6 +36,7 @@ pub(crate) struct Stage {
     told: AtomicBool,
     /// Providers that are at work, and may yet come to a step.
     at_work: AtomicU32,
+    ended: AtomicBool,
 }
 
 /// A provider at work, until it is dropped.
@@ -57,6 +58,7 @@ impl Stage {
             killed: Mutex::default(),
             told: AtomicBool::new(false),
             at_work: AtomicU32::new(0),
+            ended: AtomicBool::new(false),
         }
     }
 
@@ -95,11 +97,17 @@ impl Stage {
         // A client may have its answer before the provider's thread comes to say that it gave one.
         let limit = Instant::now() + Duration::from_secs(30);
         while self.at_work.load(Ordering::SeqCst) > 0 && Instant::now() < limit {
-            thread::yield_now();
+            thread::sleep(Duration::from_millis(1));
         }
         let killed = self.killed();
         self.process.store(0, Ordering::SeqCst);
+        self.ended.store(true, Ordering::SeqCst);
         *killed
+    }
+
+    /// The run is over: nothing need be watched any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
     }
 
     fn killed(&self) -> MutexGuard<'_, bool> {
