@@ -179,15 +179,20 @@ fn nothing_canonical_is_charged_after_a_void_even_of_what_was_never_heard_of() {
     assert_eq!((talk.class(Operation::Charge), talk.unreversed()), ("unknown", 0));
 }
 
+#[track_caller]
+fn is_given_back_in_part_and_then_whole(talk: &mut Talk) {
+    assert_eq!(talk.ask(Operation::Refund, 300).class(), "succeeded");
+    assert_eq!(talk.refunded(), Some(300));
+    assert_eq!((talk.class(Operation::Void), talk.unreversed()), ("voided", 0));
+    assert_eq!(talk.class(Operation::Lookup), "voided");
+}
+
 #[test]
 fn intents_are_captured_by_their_confirmation_found_and_taken_back() {
     let mut talk = Talk::with(Speaks::Intents);
     assert_eq!((talk.class(Operation::Prepare), talk.unreversed()), ("prepared", 0));
     assert_eq!((talk.class(Operation::Confirm), talk.unreversed()), ("succeeded", 1));
-    assert_eq!(talk.ask(Operation::Refund, 300).class(), "succeeded");
-    assert_eq!(talk.refunded(), Some(300));
-    assert_eq!((talk.class(Operation::Void), talk.unreversed()), ("voided", 0));
-    assert_eq!(talk.class(Operation::Lookup), "voided");
+    is_given_back_in_part_and_then_whole(&mut talk);
 }
 
 #[test]
@@ -225,10 +230,7 @@ fn a_toss_like_payment_begins_at_the_customers_device() {
     talk.token = talk.customer_pays("tok_good");
     assert_eq!((talk.class(Operation::Lookup), talk.unreversed()), ("prepared", 0));
     assert_eq!((talk.class(Operation::Confirm), talk.unreversed()), ("succeeded", 1));
-    assert_eq!(talk.ask(Operation::Refund, 300).class(), "succeeded");
-    assert_eq!(talk.refunded(), Some(300));
-    assert_eq!((talk.class(Operation::Void), talk.unreversed()), ("voided", 0));
-    assert_eq!(talk.class(Operation::Lookup), "voided");
+    is_given_back_in_part_and_then_whole(&mut talk);
 }
 
 #[test]
