@@ -65,8 +65,8 @@ pub struct StoredPayment {
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub(super) payment: StoredPayment,
-    /// How many entries its journal has.
-    pub(super) entries: u32,
+    /// The last entry of its journal; the next one's number is higher.
+    pub(super) last_entry: i64,
 }
 
 /// An attempt as the ledger has it. The names of its fields are columns in PostgreSQL.

@@ -39,9 +39,10 @@ pub(super) fn start(files: Arc<Files>, log_end: LogEnd, long: i64) -> Result<Syn
     let connection = files.connect()?;
     let (sender, ended) = sync_channel::<()>(0);
     let run = move || {
+        let move_pages = || checkpoint(&connection).inspect(|_| files.sync_database());
         while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-            // What fails here fails again, and loudly, in the writer.
-            if checkpoint(&connection).is_ok_and(|pages| pages >= long) {
+            // What fails here fails again, and loudly, in the writer. The second time is for what came during the first.
+            if move_pages().is_ok_and(|pages| pages >= long) && move_pages().is_ok() {
                 log_end.store(true, Ordering::Relaxed);
             }
         }

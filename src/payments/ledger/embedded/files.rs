@@ -29,7 +29,7 @@ impl Identity {
 pub(super) struct Files {
     location: Location,
     /// Kept open as long as there are connections: to close it would end SQLite's own locks on it.
-    _database: File,
+    database: File,
     opened: [(PathBuf, Identity); 3],
 }
 
@@ -45,7 +45,7 @@ impl Files {
             Ok((path, Identity::of(&found)))
         };
         let opened = [(path.clone(), Identity::of(&own)), beside("-wal")?, beside("-shm")?];
-        Ok(Self { location, _database: database, opened })
+        Ok(Self { location, database, opened })
     }
 
     /// Whether they are still there. Cheap enough for every commit: three looks at the file system's cache.
@@ -65,10 +65,28 @@ impl Files {
         Ok(())
     }
 
-    /// Another connection that writes, never to other files.
+    /// Makes durable what was moved into the database, all at once: SQLite hears of a failure itself.
+    pub(super) fn sync_database(&self) {
+        let _ = self.database.sync_data();
+    }
+
+    /// The log, to be made durable by whoever writes to it.
+    pub(super) fn open_log(&self) -> Result<File, OpenError> {
+        let (path, _) = &self.opened[1];
+        File::open(path).map_err(|source| OpenError::File { path: path.clone(), source })
+    }
+
+    /// Another connection to the same files, whose commits are durable.
     pub(super) fn connect(&self) -> Result<Connection, LedgerError> {
         self.check()?;
         self.location.connect().map_err(|error| LedgerError::Unavailable(error.to_string()))
+    }
+
+    /// One whose commits are not durable before the log is synced.
+    pub(super) fn connect_writer(&self) -> Result<Connection, LedgerError> {
+        let connection = self.connect()?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        Ok(connection)
     }
 
     /// Another connection that reads, never from other files.

@@ -1,6 +1,7 @@
-//! The embedded ledger: SQLite in one file, write-ahead log, every commit synced.
+//! The embedded ledger: SQLite in one file, write-ahead log, every commit synced before anybody hears of it.
 //!
-//! One thread writes ([`writer`]); reads have connections of their own and never wait for it.
+//! One group is written at a time ([`writer`]); reads have connections of their own, and wait only until what they
+//! have found is durable.
 //! Several processes may share the file (a gateway that hands over to its successor): leases say
 //! who is at work on a payment. A process that finds itself alone ends all leases at once, because
 //! whoever held them is gone.
@@ -10,6 +11,7 @@ mod files;
 mod rows;
 pub(super) mod schema;
 pub(super) mod statements;
+mod unsettled;
 mod writer;
 
 use std::fs::{File, OpenOptions};
@@ -23,7 +25,8 @@ use tokio::sync::Semaphore;
 
 use self::checkpointer::{LONG, LONGEST, PAGE};
 use self::files::Files;
-use self::writer::Writer;
+use self::unsettled::Unsettled;
+use self::writer::{SyncLog, Writer};
 use super::{
     Accepted, Claimed, Filter, JournalEntry, KeyUse, Lease, Ledger, LedgerError, LedgerFuture, NewPayment, OpenError,
     Save, StoredPayment, Tally, random_secret,
@@ -79,6 +82,7 @@ impl Location {
 pub struct EmbeddedLedger {
     writer: Writer,
     readers: Arc<Readers>,
+    unsettled: Arc<Unsettled>,
     secret: [u8; 32],
     opened_at: Timestamp,
     /// Ends the checkpointer when it is dropped.
@@ -93,6 +97,10 @@ impl EmbeddedLedger {
     /// # Errors
     /// [`OpenError`] says what is wrong and how to mend it.
     pub fn open(path: &Path, now: Timestamp) -> Result<Self, OpenError> {
+        Self::open_with(path, now, File::sync_data)
+    }
+
+    fn open_with(path: &Path, now: Timestamp, sync: SyncLog) -> Result<Self, OpenError> {
         let presence = open_private(&with_suffix(path, ".lock"))?;
         let database = open_private(path)?;
         let alone = presence.try_lock().is_ok();
@@ -112,9 +120,10 @@ impl EmbeddedLedger {
         let files = Arc::new(Files::opened(location, database)?);
         let log_end = Arc::default();
         let checkpointer = checkpointer::start(Arc::clone(&files), Arc::clone(&log_end), LONG)?;
-        let writer = Writer::start(connection, Arc::clone(&files), log_end)?;
+        let unsettled = Arc::default();
+        let writer = Writer::start(&files, log_end, &unsettled, sync)?;
         let readers = Arc::new(Readers { idle: Mutex::default(), places: Semaphore::new(READERS), files });
-        Ok(Self { writer, readers, secret, opened_at, _checkpointer: checkpointer, _presence: presence })
+        Ok(Self { writer, readers, unsettled, secret, opened_at, _checkpointer: checkpointer, _presence: presence })
     }
 
     async fn read<T: Send + 'static>(
@@ -124,7 +133,7 @@ impl EmbeddedLedger {
         let readers = Arc::clone(&self.readers);
         let unavailable = |error: &dyn std::fmt::Display| LedgerError::Unavailable(error.to_string());
         let _place = self.readers.places.acquire().await.map_err(|error| unavailable(&error))?;
-        tokio::task::spawn_blocking(move || {
+        let result = tokio::task::spawn_blocking(move || {
             let mut connection = readers.take()?;
             // Several statements see one state of the ledger.
             let result = connection.transaction().map_err(LedgerError::from).and_then(|reading| work(&reading));
@@ -135,7 +144,9 @@ impl EmbeddedLedger {
             result
         })
         .await
-        .map_err(|error| unavailable(&error))?
+        .map_err(|error| unavailable(&error))?;
+        self.unsettled.settled().await;
+        result
     }
 }
 

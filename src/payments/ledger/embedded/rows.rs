@@ -9,6 +9,7 @@ use rusqlite::{Connection, Params, Row, params};
 
 use crate::clock::Timestamp;
 use crate::payments::id::PaymentId;
+use crate::payments::idempotency::Digest;
 use crate::payments::ledger::stored::Loaded;
 use crate::payments::ledger::{
     Holder, JournalEntry, KeyUse, Lease, LedgerError, StoredAttempt, StoredPayment, StoredRefund,
@@ -21,7 +22,7 @@ pub(super) fn load(connection: &Connection, rest: &str, values: impl Params) -> 
     let mut found = connection
         .prepare_cached(&format!(
             "SELECT id, client, order_id, amount, currency, method, capture, given_up, state, holder, lease_until, \
-             due, looks, entries, created, updated FROM payments {rest}"
+             due, looks, last_entry, created, updated FROM payments {rest}"
         ))?
         .query_map(values, read_payment)?
         .collect::<Result<Vec<_>, _>>()?;
@@ -60,12 +61,18 @@ fn refunds(connection: &Connection, id: &PaymentId) -> Result<Vec<StoredRefund>,
 }
 
 /// Inserts a payment that is new, with the records that say so.
-pub(super) fn insert(connection: &Connection, new: &StoredPayment, records: &[Record]) -> Result<(), LedgerError> {
+pub(super) fn insert(
+    connection: &Connection,
+    new: &StoredPayment,
+    key: &Digest,
+    records: &[Record],
+) -> Result<(), LedgerError> {
+    let last_entry = add_to_journal(connection, new, None, records)?;
     connection
         .prepare_cached(
             "INSERT INTO payments (id, client, order_id, amount, currency, method, capture, given_up, state, manual, \
-             at_rest, holder, lease_until, due, looks, entries, created, updated) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+             at_rest, holder, lease_until, due, looks, key, last_entry, created, updated) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         )?
         .execute(params![
             new.id.as_str(),
@@ -83,14 +90,12 @@ pub(super) fn insert(connection: &Connection, new: &StoredPayment, records: &[Re
             new.lease.map(|lease| lease.until.0),
             new.due.map(|due| due.0),
             new.looks,
-            count(records),
+            key,
+            last_entry,
             new.created.0,
             new.updated.0,
         ])?;
-    for attempt in &new.attempts {
-        insert_attempt(connection, &new.id, attempt)?;
-    }
-    add_to_journal(connection, new, 0, records)
+    new.attempts.iter().try_for_each(|attempt| insert_attempt(connection, &new.id, attempt))
 }
 
 /// Writes back what distinguishes a payment from how it was loaded, with the records that say why.
@@ -115,10 +120,11 @@ pub(super) fn update(
             None => insert_refund(connection, &after.id, refund)?,
         }
     }
+    let last_entry = add_to_journal(connection, after, Some(before.last_entry), records)?;
     connection
         .prepare_cached(
             "UPDATE payments SET given_up = ?2, state = ?3, manual = ?4, at_rest = ?5, holder = ?6, lease_until = ?7, \
-             due = ?8, looks = ?9, entries = entries + ?10, updated = ?11 WHERE id = ?1",
+             due = ?8, looks = ?9, last_entry = ?10, updated = ?11 WHERE id = ?1",
         )?
         .execute(params![
             after.id.as_str(),
@@ -130,10 +136,10 @@ pub(super) fn update(
             after.lease.map(|lease| lease.until.0),
             after.due.map(|due| due.0),
             after.looks,
-            count(records),
+            last_entry,
             after.updated.0,
         ])?;
-    add_to_journal(connection, after, before.entries, records)
+    Ok(())
 }
 
 fn insert_attempt(connection: &Connection, id: &PaymentId, new: &StoredAttempt) -> Result<(), LedgerError> {
@@ -214,19 +220,18 @@ fn update_refund(connection: &Connection, id: &PaymentId, changed: &StoredRefund
     Ok(())
 }
 
-/// Adds records to a payment's journal, which has so many entries.
+/// Adds records to a payment's journal, whose last entry is this one; the last entry from now on.
 fn add_to_journal(
     connection: &Connection,
     payment: &StoredPayment,
-    entries: u32,
+    last_entry: Option<i64>,
     records: &[Record],
-) -> Result<(), LedgerError> {
+) -> Result<Option<i64>, LedgerError> {
     let mut insert =
-        connection.prepare_cached("INSERT INTO journal (payment, entry, at, record) VALUES (?1, ?2, ?3, ?4)")?;
-    for (entry, record) in (entries + 1..).zip(records) {
-        insert.execute(params![payment.id.as_str(), entry, payment.updated.0, json(record)?])?;
-    }
-    Ok(())
+        connection.prepare_cached("INSERT INTO journal (payment, before, at, record) VALUES (?1, ?2, ?3, ?4)")?;
+    records.iter().try_fold(last_entry, |before, record| {
+        Ok(Some(insert.insert(params![payment.id.as_str(), before, payment.updated.0, json(record)?])?))
+    })
 }
 
 /// A client's key with its payment.
@@ -268,7 +273,7 @@ fn read_payment(row: &Row<'_>) -> rusqlite::Result<Loaded> {
         attempts: Vec::new(),
         refunds: Vec::new(),
     };
-    Ok(Loaded { payment, entries: row.get(13)? })
+    Ok(Loaded { payment, last_entry: row.get(13)? })
 }
 
 fn read_attempt(row: &Row<'_>) -> rusqlite::Result<StoredAttempt> {
@@ -330,10 +335,6 @@ fn next_action(attempt: &StoredAttempt) -> Result<Option<String>, LedgerError> {
 
 fn json(value: &impl serde::Serialize) -> Result<String, LedgerError> {
     serde_json::to_string(value).map_err(|error| LedgerError::Unavailable(error.to_string()))
-}
-
-fn count(records: &[Record]) -> u32 {
-    u32::try_from(records.len()).expect("one write has a handful of records")
 }
 
 fn signed(amount: u64) -> Result<i64, LedgerError> {

@@ -18,7 +18,7 @@ pub(in crate::payments::ledger) fn accept(connection: &Connection, new: &NewPaym
         return Ok(Accepted::Existing(Box::new(existing), used_for));
     }
     let (payment, records) = new.open();
-    insert(connection, &payment, &records)?;
+    insert(connection, &payment, &new.key.key, &records)?;
     note_key(connection, &new.id, &new.key)?;
     Ok(Accepted::New)
 }
@@ -132,12 +132,19 @@ pub(in crate::payments::ledger) fn by_provider_ref(
     Ok(load(connection, named, [reference, provider.as_str()])?.pop().map(|loaded| loaded.payment))
 }
 
+/// The entries of one payment's journal, from its last one back.
+const JOURNAL_OF: &str = "WITH RECURSIVE entries (entry, before, at, record) AS ( \
+    SELECT entry, before, at, record FROM journal WHERE entry = (SELECT last_entry FROM payments WHERE id = ?1) \
+    UNION ALL \
+    SELECT earlier.entry, earlier.before, earlier.at, earlier.record FROM entries \
+    JOIN journal AS earlier ON earlier.entry = entries.before)";
+
 pub(in crate::payments::ledger) fn journal(
     connection: &Connection,
     id: &PaymentId,
 ) -> Result<Vec<JournalEntry>, LedgerError> {
     let entries = connection
-        .prepare_cached("SELECT at, record FROM journal WHERE payment = ?1 || '' ORDER BY entry")?
+        .prepare_cached(&format!("{JOURNAL_OF} SELECT at, record FROM entries ORDER BY entry"))?
         .query_map([id.as_str()], read_entry)?
         .collect::<Result<_, _>>()?;
     Ok(entries)
@@ -218,11 +225,18 @@ pub(in crate::payments::ledger) fn prune(
         )?
         .query_map(params![before.0, limit], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
+    let deletions = [
+        &format!("{JOURNAL_OF} DELETE FROM journal WHERE entry IN (SELECT entry FROM entries)"),
+        "DELETE FROM refunds WHERE payment = ?1 || ''",
+        "DELETE FROM attempts WHERE payment = ?1 || ''",
+        "DELETE FROM keys WHERE payment = ?1 || '' AND operation <> 'charge'",
+        "DELETE FROM keys WHERE key = (SELECT key FROM payments WHERE id = ?1)",
+        "DELETE FROM payments WHERE id = ?1",
+    ];
     for id in &old {
-        for table in ["journal", "refunds", "attempts", "keys"] {
-            connection.prepare_cached(&format!("DELETE FROM {table} WHERE payment = ?1 || ''"))?.execute([id])?;
+        for deletion in deletions {
+            connection.prepare_cached(deletion)?.execute([id])?;
         }
-        connection.prepare_cached("DELETE FROM payments WHERE id = ?1")?.execute([id])?;
     }
     let events = connection
         .prepare_cached(

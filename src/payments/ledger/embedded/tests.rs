@@ -2,6 +2,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use super::checkpointer::LogEnd;
 use super::*;
 use crate::payments::ledger::conformance::{NOW, Two, at, conforms, lease, new_payment, outcome, save, succeeded};
 use crate::payments::record::{AttemptState, Operation, PaymentState, VoidReason};
@@ -114,8 +115,8 @@ async fn every_word_can_be_stored() {
         assert!(ledger.list(Filter { state: Some(*state), ..Filter::default() }).await.is_ok());
         let tables = Connection::open(file(&folder)).expect("opens");
         let sql = "INSERT INTO payments (id, client, order_id, amount, currency, method, capture, given_up, state, \
-                   manual, at_rest, looks, entries, created, updated) \
-                   VALUES (?1, x'00', 'o', 1, 'EUR', 'card', 1, 0, ?1, 0, 0, 0, 0, 0, 0)";
+                   manual, at_rest, looks, key, last_entry, created, updated) \
+                   VALUES (?1, x'00', 'o', 1, 'EUR', 'card', 1, 0, ?1, 0, 0, 0, x'00', 0, 0, 0)";
         tables.execute(sql, [state.as_str()]).expect("a word of the column");
     }
 }
@@ -169,7 +170,7 @@ async fn what_is_asked_for_often_is_found_by_an_index() {
             "pending_payments",
         ),
         ("SELECT provider FROM events WHERE at < 1", "events_by_time"),
-        ("DELETE FROM keys WHERE payment = '1' || ''", "keys_by_payment"),
+        ("DELETE FROM keys WHERE payment = '1' || '' AND operation <> 'charge'", "later_keys"),
     ] {
         let plan: Vec<String> = tables
             .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
@@ -225,10 +226,10 @@ fn only_the_owner_can_read_the_ledger() {
 async fn a_log_whose_end_is_moved_is_written_from_its_start_again() {
     let folder = tempfile::tempdir().expect("a folder");
     drop(open(&file(&folder)));
-    let log_end = checkpointer::LogEnd::default();
+    let log_end = LogEnd::default();
     let beside = Location(file(&folder)).connect().expect("opens");
-    let files = files(&folder);
-    let writer = Writer::start(files.connect().expect("opens"), files, Arc::clone(&log_end)).expect("a thread");
+    let writer = Writer::start(&files(&folder), Arc::clone(&log_end), &Arc::default(), File::sync_data);
+    let writer = writer.expect("threads");
     let accept = async |number| {
         let new = new_payment(number);
         assert_eq!(writer.write(move |connection| statements::accept(connection, &new)).await, Ok(Accepted::New));
@@ -265,7 +266,7 @@ fn the_end_of_a_long_log_is_asked_for_and_of_a_short_one_not() {
         is_so()
     };
     for (long, asked) in [(1_000, false), (10, true)] {
-        let log_end = checkpointer::LogEnd::default();
+        let log_end = LogEnd::default();
         let _running = checkpointer::start(Arc::clone(&files), Arc::clone(&log_end), long);
         // Each write waits until all of it is moved; then whatever had to be said of the one before is said.
         for name in ["first", "second"] {
@@ -309,7 +310,7 @@ async fn a_log_that_breaks_off_anywhere_has_what_was_answered_and_nothing_in_par
     let mut connection = Location(path.clone()).connect().expect("opens");
     schema::prepare(&mut connection, || [9; 32]).expect("tables");
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("moved");
-    let writer = Writer::start(connection, files(&folder), checkpointer::LogEnd::default()).expect("a thread");
+    let writer = Writer::start(&files(&folder), LogEnd::default(), &Arc::default(), File::sync_data).expect("threads");
     let log = with_suffix(&path, "-wal");
     let mut answered = Vec::new();
     for number in 1..=2 {

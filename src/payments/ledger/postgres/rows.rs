@@ -52,7 +52,7 @@ pub(super) fn read_payment(row: &Row) -> Result<Loaded, LedgerError> {
         attempts: parts(row, ATTEMPTS)?,
         refunds: parts(row, REFUNDS)?,
     };
-    Ok(Loaded { payment, entries: small(row, 13)? })
+    Ok(Loaded { payment, last_entry: row.try_get(13)? })
 }
 
 /// The use of a key: its key, fingerprint, operation and refund from this column on.

@@ -147,7 +147,7 @@ pub(super) async fn accept(session: &Session, new: &NewPayment) -> Result<Accept
         &new.key.refund.map(i64::from),
     ];
     if session.client.execute(&session.sql.accept, &values).await? == 1 {
-        session.known.remember(Loaded { payment, entries: count(&records) });
+        session.known.remember(Loaded { payment, last_entry: count(&records) });
         return Ok(Accepted::New);
     }
     let taken = || LedgerError::Conflict("the key was taken and is free again".into());
@@ -206,7 +206,7 @@ async fn save_in_turn(session: &Session, save: &Save) -> Result<(), LedgerError>
 /// As long as the lease goes on, so does the work.
 fn remember(session: &Session, save: &Save, before: &Loaded, after: StoredPayment) {
     if save.lease_until.is_some() {
-        session.known.remember(Loaded { payment: after, entries: before.entries + count(&save.records) });
+        session.known.remember(Loaded { payment: after, last_entry: before.last_entry + count(&save.records) });
     }
 }
 
@@ -242,7 +242,7 @@ async fn write(session: &Session, save: &Save, before: &Loaded, after: &StoredPa
         &after.updated.0,
         &rows_of(&after.id, attempts)?,
         &rows_of(&after.id, refunds)?,
-        &i64::from(before.entries),
+        &before.last_entry,
         &texts_of(&save.records)?,
         &save.holder.0,
         &before.payment.due.map(|due| due.0),
@@ -250,8 +250,8 @@ async fn write(session: &Session, save: &Save, before: &Loaded, after: &StoredPa
     Ok(session.client.execute(&session.sql.write, &values).await? == 1)
 }
 
-fn count(records: &[Record]) -> u32 {
-    u32::try_from(records.len()).expect("one write has a handful of records")
+fn count(records: &[Record]) -> i64 {
+    i64::try_from(records.len()).expect("one write has a handful of records")
 }
 
 pub(super) async fn claim(
@@ -268,11 +268,11 @@ pub(super) async fn claim(
         session.client.query_opt(&session.sql.load, &values[..1]),
     )?;
     let Some(row) = found else { return Ok(Claimed::Missing) };
-    let Loaded { payment, entries } = read_payment(&row)?;
+    let Loaded { payment, last_entry } = read_payment(&row)?;
     if taken == 0 {
         return Ok(Claimed::Held(Box::new(payment)));
     }
-    session.known.remember(Loaded { payment: payment.clone(), entries });
+    session.known.remember(Loaded { payment: payment.clone(), last_entry });
     Ok(Claimed::Yes(Box::new(payment)))
 }
 
