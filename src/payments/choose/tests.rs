@@ -189,7 +189,7 @@ proptest! {
     }
 
     #[test]
-    fn a_provider_that_leaves_hands_each_of_its_payments_to_the_next_in_rank(
+    fn property_a_provider_that_leaves_hands_each_of_its_payments_to_the_next_in_rank(
         weights in prop::collection::vec(1..100_u32, 2..6), gone in any::<prop::sample::Index>(), number in any::<u32>(),
     ) {
         let provider = |(place, weight): (usize, &u32)| Provider::sample(&format!("p{place}"), *weight);

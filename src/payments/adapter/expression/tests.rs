@@ -67,7 +67,7 @@ proptest! {
     #![proptest_config(config(200))]
 
     #[test]
-    fn no_source_is_too_strange_to_be_judged(source in "[ -~]{0,60}|[a-z.|()'{}\\[\\]\"=<> ]{0,60}") {
+    fn property_no_source_is_too_strange_to_be_judged(source in "[ -~]{0,60}|[a-z.|()'{}\\[\\]\"=<> ]{0,60}") {
         if let Ok(expression) = Expression::compile(&source, &Scope::answer()) {
             let _ = expression.holds(&variables());
         }
