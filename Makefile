@@ -22,7 +22,7 @@ demo: ## gateway, sample services, payment providers and a little traffic in one
 	@$(CARGO) run --locked -- demo $(ARGS)
 
 test: test-tools ## every test
-	@$(MAKE) --no-print-directory independent || echo "tests against other people's payment simulators are SKIPPED"
+	@$(MAKE) --no-print-directory independent || echo "they can't be installed, so their tests will say SKIPPED"
 	$(CARGO) test --locked
 
 independent: ## payment simulators that others wrote, for the tests; installs them below target/ when they are missing

@@ -18,7 +18,7 @@ mod payment_args;
 mod payment_trial;
 
 pub(crate) use export_args::{AmountUnit, ExportArgs, FormatArgs};
-pub(crate) use payment_args::{PaymentListArgs, PaymentResolveArgs, WeightsArgs};
+pub(crate) use payment_args::{PaymentListArgs, PaymentResolveArgs, PaymentsCommand, Weight, WeightsArgs};
 pub(crate) use payment_trial::TryArgs;
 
 /// API gateway for the years in which a monolith is being replaced.
@@ -55,8 +55,7 @@ impl Cli {
             }
         }
         let mut cli = Self::from_arg_matches(&matches)?;
-        if let Some(name) = cli.command.doubled() {
-            let message = format!("{name} is given twice; give it one value");
+        if let Err(message) = cli.command.is_consistent() {
             return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
         }
         cli.output = output(&matches);
@@ -100,16 +99,28 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// A name to which the command line assigns twice.
-    fn doubled(&self) -> Option<&str> {
-        let assignments = match self {
-            Self::Flags(FlagsCommand::Set(args)) => &args.changes,
-            Self::Token(args) => &args.claims,
-            _ => return None,
-        };
-        let mut seen = BTreeSet::new();
-        assignments.iter().map(|one| one.name.as_str()).find(|name| !seen.insert(*name))
+    /// What the definition alone can't say: which arguments contradict each other.
+    fn is_consistent(&self) -> Result<(), String> {
+        match self {
+            Self::Flags(FlagsCommand::Set(args)) => given_once(args.changes.iter().map(|one| one.name.as_str())),
+            Self::Token(args) => args.is_consistent(),
+            Self::Payments(PaymentsCommand::Weights(args)) => {
+                given_once(args.weights.iter().map(|one| one.provider.as_str()))
+            }
+            Self::Payments(PaymentsCommand::Try(args)) => args.is_consistent(),
+            _ => Ok(()),
+        }
     }
+}
+
+fn given_once<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(format!("{name} is given twice; give it one value"));
+        }
+    }
+    Ok(())
 }
 
 #[derive(Debug, Args)]
@@ -308,27 +319,6 @@ pub(crate) struct HealthArgs {
     pub(crate) gateway: GatewayArgs,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum PaymentsCommand {
-    /// Payments, newest first.
-    List(PaymentListArgs),
-    /// One payment with its attempts and journal.
-    Show {
-        /// Id of the payment
-        id: String,
-        #[command(flatten)]
-        gateway: GatewayArgs,
-    },
-    /// Settle what the gateway could not, once you know from the provider what became of it.
-    Resolve(PaymentResolveArgs),
-    /// How the providers stand: weight, share, breaker, limit, success, maintenance; or change their weights.
-    Weights(WeightsArgs),
-    /// Charges and refunds of a provider as CSV, or one JSON document a line; or what differs from its own books.
-    Export(ExportArgs),
-    /// Call a provider once and show request, answer and what it is taken for; only a lookup, unless --really.
-    Try(payment_trial::TryArgs),
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct TokenArgs {
     /// Private key: PEM or JWK
@@ -354,6 +344,17 @@ pub(crate) struct TokenArgs {
     pub(crate) kid: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+impl TokenArgs {
+    fn is_consistent(&self) -> Result<(), String> {
+        given_once(self.claims.iter().map(|one| one.name.as_str()))?;
+        let options = [("sub", true), ("iss", self.issuer.is_some()), ("aud", !self.audiences.is_empty())];
+        match options.iter().find(|(name, given)| *given && self.claims.iter().any(|claim| claim.name == *name)) {
+            Some((name, _)) => Err(format!("claim {name} has an option of its own; give it once")),
+            None => Ok(()),
+        }
+    }
 }
 
 fn lifetime(text: &str) -> Result<Duration, String> {

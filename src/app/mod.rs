@@ -24,7 +24,7 @@ pub fn main() -> ExitCode {
     run(cli.command).unwrap_or_else(|error| {
         // A program reads why from the document, a person from the sentence.
         if let (Output::Json, Some(CallError::Refused { document, .. })) = (cli.output, error.downcast_ref()) {
-            let _ = output::print(&format!("{document:#}\n"));
+            let _ = output::print(&output::json(document));
         }
         eprintln!("figway: {}", output::printable(&output::with_causes(&error)));
         ExitCode::FAILURE

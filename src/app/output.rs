@@ -20,27 +20,48 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 pub(crate) fn print_as(output: Output, document: &Value, table: impl FnOnce(&Value) -> String) -> anyhow::Result<()> {
     match output {
         Output::Table => print(&table(document)),
-        Output::Json => print(&format!("{document:#}\n")),
+        Output::Json => print(&json(document)),
     }
 }
 
-/// Text without control characters: what a server sends must not move the cursor, recolour the screen or turn the order
-/// of its letters round.
+/// A document as JSON that could not drive a terminal either.
+pub(crate) fn json(document: &Value) -> String {
+    let mut text = String::new();
+    for character in format!("{document:#}\n").chars() {
+        if character != '\n' && is_unseen(character) {
+            // Such a one stands within a string, where its escape means the same.
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        } else {
+            text.push(character);
+        }
+    }
+    text
+}
+
+/// Text without control and format characters: what a server sends must not move the cursor, recolour the screen, turn
+/// the order of its letters round or hide some of them.
 pub(crate) fn printable(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
             '\n' => clean.push('\n'),
-            character if character.is_control() || is_reordering(character) => clean.extend(character.escape_unicode()),
+            character if is_unseen(character) => clean.extend(character.escape_unicode()),
             character => clean.push(character),
         }
     }
     clean
 }
 
-/// Unicode's marks, embeddings, overrides and isolates of writing direction (UAX 9, section 2).
-fn is_reordering(character: char) -> bool {
-    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Control and format characters and separators of lines (Unicode's categories Cc, Cf, Zl and Zp), among them whatever
+/// changes the direction of writing (UAX 9). Left out are the signs of Cf that are drawn, such as the Arabic number sign.
+fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0001}'..='\u{e007f}')
 }
 
 /// An error with its causes, but for those that its own words tell already.
@@ -179,7 +200,21 @@ mod tests {
         table.row(vec!["\u{1b}[2Jgone\nnext".into()]);
         assert_eq!(table.render(""), "REASON\n\\u{1b}[2Jgone next\n");
         assert_eq!(outline(&json!({"a": "\u{7}"})), "a: \\u{7}\n");
-        assert_eq!(printable("for \u{202e}ecila"), "for \\u{202e}ecila");
+        for unseen in
+            "\u{9b}\u{ad}\u{61c}\u{200b}\u{200f}\u{2028}\u{202a}\u{202e}\u{2066}\u{2069}\u{feff}\u{e0041}".chars()
+        {
+            assert_eq!(printable(&format!("for {unseen}ecila")), format!("for {}ecila", unseen.escape_unicode()));
+        }
+        let plain = "für Zoë, 한국어, \u{3000}العربية ↩ 🙂\n";
+        assert_eq!(printable(plain), plain);
+    }
+
+    #[test]
+    fn nor_can_it_in_json_which_means_the_same() {
+        let document = json!({"reason": "\u{9b}2J\u{7f} for \u{202e}ecila\n\u{e0041}é"});
+        let text = json(&document);
+        assert!(text.contains(r"\u009b2J\u007f for \u202eecila\n\udb40\udc41é"), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), document);
     }
 
     #[test]

@@ -122,27 +122,26 @@ impl Scan {
         }
     }
 
-    /// Linear in the number of groups: a candidate spans 19 digits at most.
     fn holds_card_number(&self) -> bool {
-        let mut from = 0;
-        for (first, length) in self.groups.iter().enumerate() {
-            let mut to = from;
-            for (index, length) in self.groups.iter().enumerate().skip(first) {
-                to += length;
-                if to - from > *LENGTHS.end() {
-                    break;
-                }
-                let groups = &self.groups[first..=index];
-                // Groups of a card may stand between other numbers ("4242 4242 4242 4242 12/29"); single
-                // digits only on their own, or any long table of digits would hold one.
-                let placed = groups[0] >= 3 || groups.len() == self.groups.len();
-                if placed && looks_like_a_card(groups) && is_card_number(&self.digits[from..to]) {
-                    return true;
-                }
-            }
-            from += length;
-        }
-        false
+        self.candidates().any(|(groups, digits)| {
+            // Groups of a card may stand between other numbers ("4242 4242 4242 4242 12/29"); single
+            // digits only on their own, or any long table of digits would hold one.
+            let placed = groups[0] >= 3 || groups.len() == self.groups.len();
+            placed && looks_like_a_card(groups) && is_card_number(digits)
+        })
+    }
+
+    /// Each run of whole groups that is short enough, with its digits: at most 19 for each group it may begin with.
+    fn candidates(&self) -> impl Iterator<Item = (&[usize], &[u8])> {
+        let begins = self.groups.iter().scan(0, |at, length| Some(std::mem::replace(at, *at + length)));
+        begins.enumerate().flat_map(move |(first, from)| {
+            let ends = self.groups[first..].iter().scan(from, |at, length| {
+                *at += length;
+                Some(*at)
+            });
+            let short = ends.take_while(move |to| to - from <= *LENGTHS.end()).enumerate();
+            short.map(move |(more, to)| (&self.groups[first..=first + more], &self.digits[from..to]))
+        })
     }
 }
 

@@ -194,6 +194,11 @@ impl Why {
         }
     }
 
+    /// Whether the provider takes payments of this kind at other times, or did.
+    fn may_pass(self) -> bool {
+        !matches!(self, Self::Steps | Self::Currency | Self::Method)
+    }
+
     /// How long it will be so, where that is known.
     fn wait(self, now: Timestamp) -> Option<Duration> {
         match self {
@@ -216,7 +221,7 @@ impl Nobody {
     /// Whether some provider takes payments of this kind at other times.
     #[must_use]
     pub(super) fn takes_it(&self) -> bool {
-        self.passed_over.iter().any(|one| !matches!(one.why, Why::Steps | Why::Currency | Why::Method))
+        self.passed_over.iter().any(|one| one.why.may_pass())
     }
 }
 
@@ -236,9 +241,12 @@ impl fmt::Display for PassedOver {
     }
 }
 
+/// Of those that take payments of this kind, if there are any: the others were never to be asked.
 impl fmt::Display for Nobody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, one) in self.passed_over.iter().enumerate() {
+        let takes_it = self.takes_it();
+        let told = self.passed_over.iter().filter(|one| !takes_it || one.why.may_pass());
+        for (place, one) in told.enumerate() {
             let comma = if place == 0 { "" } else { ", " };
             write!(f, "{comma}{one}")?;
         }

@@ -1,11 +1,35 @@
-//! What `figway payments list`, `resolve` and `weights` take.
+//! The commands of `figway payments`, and what `list`, `resolve` and `weights` take.
 
-use clap::{Args, ValueEnum};
+use std::str::FromStr;
 
-use super::GatewayArgs;
-use crate::app::commands::assignment::Assignment;
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{ExportArgs, GatewayArgs, TryArgs};
 use crate::app::commands::payment_export as export;
 use crate::clock::Timestamp;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PaymentsCommand {
+    /// Payments, newest first.
+    List(PaymentListArgs),
+    /// One payment with its attempts and journal.
+    Show {
+        /// Id of the payment
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        id: String,
+        #[command(flatten)]
+        gateway: GatewayArgs,
+    },
+    /// Settle what the gateway could not, once you know from the provider what became of it.
+    Resolve(PaymentResolveArgs),
+    /// How the providers stand: weight, share, breaker, limit, success, maintenance; or change their weights.
+    Weights(WeightsArgs),
+    /// Charges and refunds of a provider as CSV, or one JSON document a line; or what differs from its own books.
+    Export(ExportArgs),
+    /// Call a provider once and show request, answer and what it is taken for; only a lookup, unless --really.
+    Try(TryArgs),
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct PaymentListArgs {
@@ -37,6 +61,7 @@ pub(crate) struct PaymentListArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PaymentResolveArgs {
     /// Id of the payment
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) id: String,
     /// What became of it
     #[arg(long = "as", value_enum, value_name = "STATE")]
@@ -51,7 +76,7 @@ pub(crate) struct PaymentResolveArgs {
     #[arg(long, value_name = "REFERENCE")]
     pub(crate) provider_ref: Option<String>,
     /// Why, for the journal
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) gateway: GatewayArgs,
@@ -73,14 +98,32 @@ pub(crate) enum PaymentOutcome {
 #[derive(Debug, Args)]
 pub(crate) struct WeightsArgs {
     /// New weights, in the flag that `payments.weights` names; who is not named keeps its own, 0 drains
-    #[arg(value_name = "PROVIDER=WEIGHT")]
-    pub(crate) weights: Vec<Assignment>,
+    #[arg(value_name = "PROVIDER=WEIGHT", requires = "reason")]
+    pub(crate) weights: Vec<Weight>,
     /// Why, for the history; with new weights only
-    #[arg(long, requires = "weights")]
+    #[arg(long, requires = "weights", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) reason: Option<String>,
     /// Change only if the flag did not change since this revision; else the current one
     #[arg(long, value_name = "REVISION", requires = "weights")]
     pub(crate) if_match: Option<u64>,
     #[command(flatten)]
     pub(crate) gateway: GatewayArgs,
+}
+
+/// A provider and its new weight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Weight {
+    pub(crate) provider: String,
+    pub(crate) weight: u32,
+}
+
+impl FromStr for Weight {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "write PROVIDER=WEIGHT with a whole number from 0 to 1000000, e.g. alpha=70".to_owned();
+        let (provider, weight) = text.split_once('=').filter(|(provider, _)| !provider.is_empty()).ok_or_else(wrong)?;
+        let weight = weight.parse().ok().filter(|weight| *weight <= 1_000_000).ok_or_else(wrong)?;
+        Ok(Self { provider: provider.to_owned(), weight })
+    }
 }

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::OutputArgs;
-use crate::payments::{Currency, MAX_AMOUNT, Operation};
+use crate::payments::adapter::CANONICAL;
+use crate::payments::{Currency, MAX_AMOUNT, Operation, holds_card_number};
 
 /// A call to try.
 #[derive(Debug, Args)]
@@ -55,6 +56,25 @@ pub(crate) struct TryArgs {
     pub(crate) really: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+impl TryArgs {
+    pub(super) fn is_consistent(&self) -> Result<(), String> {
+        // Said here: clap's own messages repeat what was typed.
+        if self.token.as_deref().is_some_and(holds_card_number) {
+            return Err("--token holds a card number; take a token that the provider gives out for tests".into());
+        }
+        let is_adapter = self.what == CANONICAL || self.what.ends_with(".yaml");
+        match (is_adapter, &self.config, &self.base_url) {
+            (true, Some(_), _) => Err("--config is for a provider's name; leave it out, or name a provider".into()),
+            (true, None, None) => Err("--base-url is missing: where the provider listens".into()),
+            (false, None, _) => Err(format!(
+                "{:?} is no adapter's file; name one that ends in .yaml, or the provider with --config FILE",
+                self.what
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A credential and where it is.

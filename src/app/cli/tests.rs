@@ -45,6 +45,8 @@ fn every_command_of_the_design_is_read() {
         "figway payments show p1",
         "figway payments resolve p1 --as not_processed --attempt 2 --reason asked",
         "figway payments resolve p1 --as succeeded --refund 1 --provider-ref r --reason asked",
+        "figway payments weights",
+        "figway payments weights alpha=0 beta=1000000 --reason drained --if-match 7",
         "figway token --key k.pem --subject u1 --issuer i --audience a --claim role=staff --ttl 15m --kid k1",
         "figway schema flags",
     ] {
@@ -69,6 +71,8 @@ fn wrong_usage_is_told_and_ends_with_2() {
     assert_eq!(refused("figway token --key k --subject s --ttl 60"), ErrorKind::ValueValidation);
     assert_eq!(refused("figway token --key k --subject s --ttl 0s"), ErrorKind::ValueValidation);
     assert_eq!(refused("figway token --key k --subject s --claim a=1 --claim a=2"), ErrorKind::ArgumentConflict);
+    assert_eq!(refused("figway token --key k --subject s --claim sub=t"), ErrorKind::ArgumentConflict);
+    assert_eq!(refused("figway token --key k --subject s --issuer i --claim iss=j"), ErrorKind::ArgumentConflict);
     assert_eq!(refused("figway explain GET / --header nocolon"), ErrorKind::ValueValidation);
     assert_eq!(refused("figway explain G@T /"), ErrorKind::ValueValidation);
     assert_eq!(refused("figway explain GET members"), ErrorKind::ValueValidation);
@@ -78,6 +82,19 @@ fn wrong_usage_is_told_and_ends_with_2() {
     assert_eq!(refused("figway serve --config f --output json"), ErrorKind::UnknownArgument);
     assert_eq!(refused("figway frobnicate"), ErrorKind::InvalidSubcommand);
     assert_eq!(refused("figway flags list --output yaml"), ErrorKind::InvalidValue);
+}
+
+#[test]
+fn weights_that_can_be_none_are_wrong_usage() {
+    for weight in ["alpha", "alpha=", "=1", "alpha=-1", "alpha=0.5", "alpha=many", "alpha=null", "alpha=1000001"] {
+        assert_eq!(refused(&format!("figway payments weights {weight} --reason r")), ErrorKind::ValueValidation);
+    }
+    let doubled = refused("figway payments weights alpha=1 alpha=2 --reason r");
+    assert_eq!(doubled, ErrorKind::ArgumentConflict);
+    assert_eq!(refused("figway payments weights alpha=1"), ErrorKind::MissingRequiredArgument);
+    assert_eq!(refused("figway payments weights alpha=1 --reason="), ErrorKind::InvalidValue);
+    assert_eq!(refused("figway payments weights --reason r"), ErrorKind::MissingRequiredArgument);
+    assert_eq!(refused("figway payments weights --if-match 7"), ErrorKind::MissingRequiredArgument);
 }
 
 #[test]

@@ -15,9 +15,7 @@ use crate::app::cli::TryArgs;
 use crate::app::output::{outline, print_as};
 use crate::config::{self, Kept, Overlay};
 use crate::payments::adapter::{Ability, Answer, Call, WireRequest};
-use crate::payments::{
-    BaseUrl, CallError, HttpTransport, Money, Operation, Provider, Transport as _, Verdict, holds_card_number,
-};
+use crate::payments::{BaseUrl, CallError, HttpTransport, Money, Operation, Provider, Transport as _, Verdict};
 use crate::snapshot::Severity;
 
 /// So much of a body is shown.
@@ -26,10 +24,6 @@ const SHOWN: usize = 4096;
 const PRIVATE: &[&str] = &["authorization", "set-cookie"];
 
 pub(crate) fn run(args: &TryArgs) -> anyhow::Result<ExitCode> {
-    // Said here: the command line's own messages repeat what was typed.
-    if args.token.as_deref().is_some_and(holds_card_number) {
-        bail!("--token holds a card number; take a token that the provider gives out for tests");
-    }
     let provider = provider(args)?;
     let call = Call {
         operation: args.operation,
@@ -86,18 +80,12 @@ pub(crate) fn run(args: &TryArgs) -> anyhow::Result<ExitCode> {
 
 /// The provider to call: one of the configuration, or one made up around an adapter.
 fn provider(args: &TryArgs) -> anyhow::Result<Provider> {
-    let alone = args.what == crate::payments::adapter::CANONICAL || args.what.ends_with(".yaml");
-    let (config, overlay, name) = match (&args.config, alone) {
-        (None, true) => {
+    let (config, overlay, name) = match &args.config {
+        Some(config) => (config.clone(), Overlay::default(), args.what.as_str()),
+        None => {
             let (config, overlay) = around(args)?;
             (config, overlay, "trial")
         }
-        (Some(config), false) => (config.clone(), Overlay::default(), args.what.as_str()),
-        (Some(_), true) => bail!("--config is for a provider's name; leave it out, or name a provider"),
-        (None, false) => bail!(
-            "{:?} is no adapter's file; name one that ends in .yaml, or the provider with --config FILE",
-            args.what
-        ),
     };
     let loaded = config::load_over(&config, &Kept::default(), &overlay);
     let Some(snapshot) = loaded.snapshot else {
@@ -110,7 +98,7 @@ fn provider(args: &TryArgs) -> anyhow::Result<Provider> {
     let found = settings.providers.into_iter().find(|provider| provider.name.as_str() == name);
     let found = found.and_then(Arc::into_inner);
     let mut provider = found.with_context(|| format!("there is no provider {name:?}; there are {known}"))?;
-    if let Some(url) = args.base_url.as_ref().filter(|_| !alone) {
+    if let (Some(_), Some(url)) = (&args.config, &args.base_url) {
         let url = BaseUrl::parse(url)?;
         if url.is_https() != provider.base_url.is_https() {
             bail!("the provider's own base_url is {}; a trial needs the same scheme", provider.base_url);
@@ -122,7 +110,6 @@ fn provider(args: &TryArgs) -> anyhow::Result<Provider> {
 
 /// The least configuration with one provider that speaks the adapter; the file exists in memory alone.
 fn around(args: &TryArgs) -> anyhow::Result<(PathBuf, Overlay)> {
-    let url = args.base_url.as_ref().context("--base-url is missing: where the provider listens")?;
     let credentials: Map<_, _> = args
         .credentials
         .iter()
@@ -141,7 +128,7 @@ fn around(args: &TryArgs) -> anyhow::Result<(PathBuf, Overlay)> {
         "payments": {
             "path": "/payments", "auth": "none", "ledger": {"embedded": "none"},
             "providers": [
-                {"name": "trial", "adapter": adapter, "base_url": url, "weight": 1, "credentials": credentials}
+                {"name": "trial", "adapter": adapter, "base_url": args.base_url, "weight": 1, "credentials": credentials}
             ],
         },
     });

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value, json};
 
-use super::assignment::Assignment;
 use super::flags;
 use crate::app::admin_client::{AdminClient, encode};
-use crate::app::cli::{RaisingArgs, WeightsArgs};
+use crate::app::cli::{RaisingArgs, Weight, WeightsArgs};
 use crate::app::output::{Table, cell, print_as};
 
 const PROVIDERS: &str = "/admin/v1/payments/providers";
@@ -17,11 +16,11 @@ pub(super) async fn run(args: WeightsArgs) -> anyhow::Result<ExitCode> {
     let WeightsArgs { weights, reason, if_match, gateway } = args;
     let client = AdminClient::new(&gateway)?;
     let standing = client.get(PROVIDERS).await?.document;
-    if weights.is_empty() {
+    // The command line has both or neither.
+    let Some(reason) = reason else {
         print_as(gateway.output.output, &standing, table)?;
         return Ok(ExitCode::SUCCESS);
-    }
-    let reason = reason.context("say why with --reason, for those who read the history")?;
+    };
     let Some(key) = standing["weights"].as_str() else {
         bail!(
             "the weights stand in the config file; to change them here, let payments.weights name a flag of kind \
@@ -36,22 +35,14 @@ pub(super) async fn run(args: WeightsArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The flag's variants with the new weights in place, in the flag's own order: it means something.
-fn variants(now: &Value, weights: Vec<Assignment>) -> anyhow::Result<Value> {
+fn variants(now: &Value, weights: Vec<Weight>) -> anyhow::Result<Value> {
     let mut variants = now.as_object().cloned().context("the flag that has the weights is no split")?;
-    let mut given: Vec<String> = Vec::new();
-    for Assignment { name, value } in weights {
-        if given.contains(&name) {
-            bail!("{name} is given twice");
-        }
-        let Some(weight) = variants.get_mut(&name) else {
+    for Weight { provider, weight } in weights {
+        let Some(now) = variants.get_mut(&provider) else {
             let known: Vec<&str> = variants.keys().map(String::as_str).collect();
-            bail!("there is no provider {name:?}; there are {}", known.join(", "));
+            bail!("there is no provider {provider:?}; there are {}", known.join(", "));
         };
-        if value.as_u64().is_none_or(|value| value > 1_000_000) {
-            bail!("{name}={} is no weight; write a whole number from 0 to 1000000", cell(&value));
-        }
-        *weight = value;
-        given.push(name);
+        *now = weight.into();
     }
     Ok(json!(variants))
 }
@@ -87,25 +78,17 @@ fn table(standing: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn assignments(texts: &[&str]) -> Vec<Assignment> {
-        texts.iter().map(|text| text.parse().expect("an assignment")).collect()
+    fn weight(provider: &str, weight: u32) -> Weight {
+        Weight { provider: provider.into(), weight }
     }
 
     #[test]
     fn new_weights_keep_the_order_and_the_others() {
         let now = json!({"beta": 30, "alpha": 70});
-        let changed = variants(&now, assignments(&["alpha=0"])).expect("valid");
+        let changed = variants(&now, vec![weight("alpha", 0)]).expect("valid");
         assert_eq!(changed.to_string(), r#"{"beta":30,"alpha":0}"#);
-        for (texts, part) in [
-            (&["gamma=1"][..], "no provider \"gamma\"; there are beta, alpha"),
-            (&["alpha=1", "alpha=2"], "alpha is given twice"),
-            (&["alpha=-1"], "is no weight"),
-            (&["alpha=0.5"], "is no weight"),
-            (&["alpha=many"], "is no weight"),
-        ] {
-            let error = variants(&now, assignments(texts)).expect_err("wrong").to_string();
-            assert!(error.contains(part), "{error}");
-        }
+        let error = variants(&now, vec![weight("gamma", 1)]).expect_err("wrong").to_string();
+        assert!(error.contains("no provider \"gamma\"; there are beta, alpha"), "{error}");
     }
 
     #[test]

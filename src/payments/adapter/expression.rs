@@ -91,6 +91,11 @@ impl Expression {
         if value.is_undefined() { Err(self.failed("it is not there")) } else { Ok(value) }
     }
 
+    /// Whether it fails at a value that is there and can't be what it has to be, such as a negative amount.
+    pub(super) fn is_impossible(&self, variables: &Value) -> bool {
+        self.compiled.eval(variables.clone()).is_err_and(|error| filters::is_impossible(&error))
+    }
+
     /// Its value, which must be true or false.
     ///
     /// # Errors

@@ -91,6 +91,22 @@ fn unfit(what: &'static str) -> Error {
     Error::new(ErrorKind::InvalidOperation, what)
 }
 
+/// Marks an error about a value that is there, and can't be what it has to be.
+#[derive(Debug, thiserror::Error)]
+#[error("the value is there")]
+struct Impossible;
+
+/// What a filter can't convert: nothing at all, or something that is no `what`.
+fn inconvertible(value: &Value, what: &'static str) -> Error {
+    let error = unfit(what);
+    if value.is_undefined() || value.is_none() { error } else { error.with_source(Impossible) }
+}
+
+/// Whether an expression failed at a value that is there.
+pub(super) fn is_impossible(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<Impossible>())
+}
+
 fn currency(code: &str) -> Result<Currency, Error> {
     Currency::parse(code).ok_or_else(|| unfit("no currency"))
 }
@@ -107,13 +123,13 @@ fn minor(amount: &Value, code: &str) -> Result<Value, Error> {
     // every amount that a payment can have.
     let text = match f64::try_from(amount.clone()) {
         Ok(number) if amount.is_number() && !amount.is_integer() => number.to_string(),
-        _ => text(amount).ok_or_else(|| unfit("no amount"))?,
+        _ => text(amount).ok_or_else(|| inconvertible(amount, "no amount"))?,
     };
-    currency(code)?.minor(&text).map(Value::from).ok_or_else(|| unfit("no amount"))
+    currency(code)?.minor(&text).map(Value::from).ok_or_else(|| inconvertible(amount, "no amount"))
 }
 
 fn string(value: &Value) -> Result<String, Error> {
-    text(value).ok_or_else(|| unfit("no text"))
+    text(value).ok_or_else(|| inconvertible(value, "no text"))
 }
 
 fn int(value: &Value) -> Result<Value, Error> {
@@ -121,7 +137,7 @@ fn int(value: &Value) -> Result<Value, Error> {
         Some(text) => text.parse::<i64>().ok().map(i128::from),
         None => integer(value),
     };
-    number.map(Value::from).ok_or_else(|| unfit("no whole number"))
+    number.map(Value::from).ok_or_else(|| inconvertible(value, "no whole number"))
 }
 
 /// The items of a list in which the value at `path` (steps joined by dots) is `wanted`.

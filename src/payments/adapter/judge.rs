@@ -178,10 +178,12 @@ impl Judge {
             Echo::Currency => &self.read.currency,
             Echo::OrderReference => &self.read.order_reference,
         };
-        let Some(Ok(value)) = read.as_ref().map(|read| read.value(variables)) else { return Echoed::NotThere };
-        if value.is_none() {
-            return Echoed::NotThere;
-        }
+        let Some(read) = read else { return Echoed::NotThere };
+        let value = match read.value(variables) {
+            Ok(value) if !value.is_none() => value,
+            Err(_) if read.is_impossible(variables) => return Echoed::Otherwise,
+            _ => return Echoed::NotThere,
+        };
         let same = match echo {
             Echo::Amount => amount(&value) == Some(call.money.amount),
             Echo::Currency => value.as_str() == Some(call.money.currency.code()),

@@ -249,7 +249,7 @@ mod tests {
         #![proptest_config(property::config(64))]
 
         #[test]
-        fn pieces_do_not_matter(
+        fn property_pieces_do_not_matter(
             kinds in prop::collection::vec((0_u8..12, any::<u8>(), 0_usize..40), 0..12),
             size in 1_usize..30,
         ) {

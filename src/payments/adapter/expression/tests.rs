@@ -63,11 +63,29 @@ fn mistakes_are_found_when_it_is_compiled() {
     assert!(holds(&format!("status == 200 and {}", "x".repeat(5000))).is_err());
 }
 
+#[test]
+fn a_value_that_can_be_no_amount_is_told_from_one_that_is_not_there() {
+    let body = [("low", Value::from(-1.5)), ("huge", Value::from(10_i128.pow(30))), ("none", Value::from(()))];
+    let variables = Value::from_pairs([("body", Value::from_pairs(body)), ("amount", Value::from(150))]);
+    let is_impossible = |source: &str| {
+        let expression = Expression::compile(source, &Scope::answer()).expect(source);
+        assert!(expression.value(&variables).is_err(), "{source}");
+        expression.is_impossible(&variables)
+    };
+    for source in ["body.low | minor('EUR')", "body.huge | minor('KRW')", "body | minor('EUR')", "body.low | int"] {
+        assert!(is_impossible(source), "{source}");
+    }
+    for source in ["body.none | minor('EUR')", "body.gone | minor('EUR')", "body.gone.low | minor('EUR')", "body.gone"]
+    {
+        assert!(!is_impossible(source), "{source}");
+    }
+}
+
 proptest! {
     #![proptest_config(config(200))]
 
     #[test]
-    fn no_source_is_too_strange_to_be_judged(source in "[ -~]{0,60}|[a-z.|()'{}\\[\\]\"=<> ]{0,60}") {
+    fn property_no_source_is_too_strange_to_be_judged(source in "[ -~]{0,60}|[a-z.|()'{}\\[\\]\"=<> ]{0,60}") {
         if let Ok(expression) = Expression::compile(&source, &Scope::answer()) {
             let _ = expression.holds(&variables());
         }

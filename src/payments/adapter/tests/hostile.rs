@@ -150,7 +150,7 @@ proptest! {
     #![proptest_config(config(300))]
 
     #[test]
-    fn no_answer_is_a_success_unless_a_rule_and_the_echo_say_so(
+    fn property_no_answer_is_a_success_unless_a_rule_and_the_echo_say_so(
         status in 100_u16..600, body in json(), operation in 0..Operation::ALL.len()
     ) {
         let verdict = canonical().classify(&call(Operation::ALL[operation]), &answer(status, &body.to_string()));
@@ -163,7 +163,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_are_too_strange_for_an_answer(status in 100_u16..1000, body in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn property_no_bytes_are_too_strange_for_an_answer(status in 100_u16..1000, body in proptest::collection::vec(any::<u8>(), 0..200)) {
         let mut strange = answer(200, "");
         strange.status = StatusCode::from_u16(status).expect("in range");
         strange.body = Bytes::from(body);
@@ -175,7 +175,7 @@ proptest! {
     }
 
     #[test]
-    fn any_value_can_be_sent_or_is_refused(token in any::<String>(), capture in any::<bool>()) {
+    fn property_any_value_can_be_sent_or_is_refused(token in any::<String>(), capture in any::<bool>()) {
         if let Ok(request) = everywhere().request(&Call { token: Some(&token), capture, ..charge() }) {
             prop_assert!(request.path.starts_with("/v1/") && request.path.is_ascii());
         }

@@ -197,7 +197,7 @@ proptest! {
     }
 
     #[test]
-    fn any_header_is_judged_without_panic(header in "[ -~]{0,80}", body in prop::collection::vec(any::<u8>(), 0..32)) {
+    fn property_any_header_is_judged_without_panic(header in "[ -~]{0,80}", body in prop::collection::vec(any::<u8>(), 0..32)) {
         for (scheme, name) in [
             (stripe(), "stripe-signature"),
             (plain(Algorithm::Sha512, Encoding::Base64, ""), "x-signature"),
