@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::checkpointer::LogEnd;
 use super::*;
 use crate::payments::ledger::conformance::{NOW, Two, at, conforms, lease, new_payment, outcome, save, succeeded};
-use crate::payments::record::{AttemptState, Operation, PaymentState, VoidReason};
+use crate::payments::record::{AttemptState, Operation, PaymentState, Record, RefundIntent, VoidReason};
 
 fn file(folder: &TempDir) -> PathBuf {
     folder.path().join("payments.db")
@@ -179,6 +179,36 @@ async fn what_is_asked_for_often_is_found_by_an_index() {
         assert!(plan.iter().any(|step| step.contains(index)), "{sql}: {plan:?}");
         assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{sql}: {plan:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_forgotten_leaves_no_row_behind_and_takes_none_of_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = open(&file(&folder));
+    let held = |number, records| Save { lease_until: Some(at(10)), ..save(number, records) };
+    let refund = Record::RefundIntent(RefundIntent {
+        refund: 1,
+        amount: 10,
+        provider_key: "rk".into(),
+        reference: "r-1".into(),
+        refunded_before: 0,
+    });
+    let key = KeyUse { key: [50; 32], fingerprint: [4; 32], operation: Operation::Refund, refund: Some(1) };
+    // The two take turns in the journal.
+    ledger.accept(new_payment(1)).await.expect("accepted");
+    ledger.accept(new_payment(2)).await.expect("accepted");
+    ledger.save(held(1, vec![outcome(1, succeeded(1))])).await.expect("saved");
+    ledger.save(held(2, vec![outcome(1, succeeded(2))])).await.expect("saved");
+    ledger.save(Save { key: Some(key), ..held(1, vec![refund]) }).await.expect("saved");
+    ledger.save(save(1, vec![Record::RefundOutcome { refund: 1, verdict: succeeded(3) }])).await.expect("saved");
+    assert_eq!(ledger.journal(new_payment(1).id).await.expect("readable").len(), 5);
+    assert_eq!(ledger.prune(at(1), 10).await, Ok(1));
+    let tables = Connection::open(file(&folder)).expect("opens");
+    for (table, rows) in [("payments", 1), ("keys", 1), ("attempts", 1), ("refunds", 0), ("journal", 3)] {
+        let sql = format!("SELECT count(*) FROM {table}");
+        assert_eq!(tables.query_row(&sql, [], |row| row.get::<_, i64>(0)), Ok(rows), "{table}");
+    }
+    assert_eq!(ledger.journal(new_payment(2).id).await.expect("readable").len(), 3);
 }
 
 #[tokio::test]
