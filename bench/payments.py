@@ -84,6 +84,7 @@ class Postgres:
 
 
 def measure(load, what, ledger, rate, seconds):
+    os.sync()  # What earlier rounds have left for the disk is not this one's.
     output = subprocess.run([load, what, ledger, str(rate), str(seconds)], check=True, capture_output=True, text=True)
     return json.loads(output.stdout)
 
