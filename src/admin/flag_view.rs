@@ -62,7 +62,6 @@ impl<'a> FlagView<'a> {
         self.snapshot
             .routes
             .iter()
-            .map(AsRef::as_ref)
             .filter(move |route| matches!(&route.target, Target::Flagged { flag, .. } if flag.key == *key))
     }
 

@@ -54,7 +54,10 @@ fn decide(snapshot: &Snapshot, request: &ExplainRequest, told: &mut Map<String, 
     told.insert("normal_path".into(), json!(path.path));
     let fields = fields(snapshot, request);
     let route = find_route(snapshot, request, &path, &fields)?;
-    told.insert("route".into(), json!({ "name": route.name, "path": route.path, "auth": auth_word(route.auth) }));
+    told.insert(
+        "route".into(),
+        json!({ "name": route.name, "path": route.path, "auth": auth_word(route.policy.terms.auth) }),
+    );
     let identity = run_filters(snapshot, request, route, &fields)?;
     told.insert("identity".into(), identity_json(identity.as_deref(), route, request));
     let context = RequestContext { fields: &fields, identity: identity.as_deref(), ip: CLIENT };
@@ -99,7 +102,7 @@ fn run_filters(
     fields: &Fields,
 ) -> Result<Option<Arc<Identity>>, Box<Answer>> {
     let pretended = request.subject.as_deref().map(|subject| pretend(subject, route));
-    let auth = if request.subject.is_some() { AuthMode::None } else { route.auth };
+    let auth = if request.subject.is_some() { AuthMode::None } else { route.policy.terms.auth };
     let mut run = FilterRequest {
         method: &request.method,
         fields,
@@ -108,7 +111,7 @@ fn run_filters(
         auth: None,
         waits: 0,
     };
-    for filter in filters::chain(auth, &snapshot.auth, route.cors.as_ref()) {
+    for filter in filters::chain(auth, &snapshot.auth, route.policy.terms.cors.as_ref()) {
         run.waits = 0;
         loop {
             match filter.on_request(&mut run) {
@@ -130,7 +133,7 @@ fn pretend(subject: &str, route: &Route) -> Option<Arc<Identity>> {
         headers: Vec::new(),
         expires: Timestamp(i64::MAX),
     };
-    (route.auth != AuthMode::None).then(|| Arc::new(identity()))
+    (route.policy.terms.auth != AuthMode::None).then(|| Arc::new(identity()))
 }
 
 /// The request's fields without those by which a client could pass for somebody.
@@ -195,7 +198,7 @@ fn identity_json(identity: Option<&Identity>, route: &Route, request: &ExplainRe
             "claims": identity.claims,
             "why": "the token is valid",
         }),
-        None if route.auth == AuthMode::None => {
+        None if route.policy.terms.auth == AuthMode::None => {
             json!({ "subject": null, "why": "auth: none, so callers are not looked at" })
         }
         None => json!({ "subject": null, "why": "the request carries no token, and the route needs none" }),

@@ -15,7 +15,7 @@ use super::shape::{DAY, Section, Shape, choice, default, list, optional, require
 use super::targets::{Targets, target};
 use super::validate::check_scalar;
 use crate::routing::{RouteSpec, RouteTable};
-use crate::snapshot::{AuthMode, Cors, Route, Target};
+use crate::snapshot::{AuthMode, Cors, Route, Target, Terms};
 
 const DEFAULT_MAX_AGE: Duration = Duration::from_secs(600);
 /// The registered methods that a gateway forwards; CONNECT opens no tunnel here.
@@ -174,19 +174,21 @@ fn lower_route(item: &Cursor<'_>, targets: &mut Targets<'_>, lowering: &mut Lowe
     }
     let path = item.get("path")?;
     check_spelling(&path, lowering);
-    let route = Route {
-        name: item.text_of("name")?.into(),
-        path: path.text()?.to_owned(),
-        methods: methods?,
-        filters: targets.filters(auth?, cors.as_ref()),
-        host: item.text_of("host").map(str::to_ascii_lowercase),
+    let terms = Terms {
         auth: auth?,
-        target,
         cors,
         allow_encoded_slash: item.bool_of("allow_encoded_slash").unwrap_or(false),
         max_body: item.size_of("max_body"),
         retries: item.integer_of("retries").unwrap_or(0),
         timeouts,
+    };
+    let route = Route {
+        policy: targets.policy(terms),
+        target,
+        name: item.text_of("name")?.into(),
+        path: path.text()?.to_owned(),
+        methods: methods?,
+        host: item.text_of("host").map(str::to_ascii_lowercase),
     };
     Some(Lowered { route, place: path.spot() })
 }
@@ -306,7 +308,7 @@ pub(super) fn table(routes: &Routes, lowering: &mut Lowering<'_>) -> Option<Rout
 pub(super) fn warn_of_weaker_auth(table: &RouteTable, lowered: &[Lowered], lowering: &mut Lowering<'_>) {
     for fall in table.fall_throughs() {
         let (Some(from), Some(to)) = (lowered.get(fall.route), lowered.get(fall.next)) else { continue };
-        if strictness(to.route.auth) >= strictness(from.route.auth) {
+        if strictness(to.route.policy.terms.auth) >= strictness(from.route.policy.terms.auth) {
             continue;
         }
         let methods = match fall.methods.as_slice() {

@@ -8,9 +8,9 @@ use super::flags::Broken;
 use super::lowering::Lowering;
 use super::quote::{did_you_mean, listed, quoted};
 use crate::auth::Authenticator;
-use crate::filters::{self, AuthMode, Cors, Filter};
+use crate::filters;
 use crate::flags::{Flag, FlagSet, Kind, Stage};
-use crate::snapshot::{Backend, Target};
+use crate::snapshot::{Backend, Policy, Target, Terms};
 use crate::types::FlagKey;
 
 /// What routes may name.
@@ -25,15 +25,24 @@ pub(super) struct Targets<'a> {
     pub(super) has_issuers: bool,
     /// `None` if `auth` has mistakes; nothing is built from these routes then.
     pub(super) authenticator: Option<Arc<Authenticator>>,
+    /// One for each terms that some route has.
+    pub(super) policies: Vec<Arc<Policy>>,
     /// Flags that some route names.
     pub(super) used: BTreeSet<FlagKey>,
 }
 
 impl Targets<'_> {
-    /// The request policies of a route.
-    pub(super) fn filters(&self, auth: AuthMode, cors: Option<&Cors>) -> Vec<Box<dyn Filter>> {
-        let chain = |authenticator| filters::chain(auth, authenticator, cors);
-        self.authenticator.as_ref().map(chain).unwrap_or_default()
+    /// The policy with these terms: the same for every route that has them, so that requests to many routes read the
+    /// same memory.
+    pub(super) fn policy(&mut self, terms: Terms) -> Arc<Policy> {
+        if let Some(known) = self.policies.iter().find(|known| known.terms == terms) {
+            return Arc::clone(known);
+        }
+        let chain = |authenticator| filters::chain(terms.auth, authenticator, terms.cors.as_ref());
+        let filters = self.authenticator.as_ref().map(chain).unwrap_or_default();
+        let policy = Arc::new(Policy { terms, filters });
+        self.policies.push(Arc::clone(&policy));
+        policy
     }
 }
 

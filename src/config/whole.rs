@@ -172,13 +172,14 @@ impl Loading<'_> {
             broken_flags: &broken_flags,
             has_issuers: root.get("auth").is_some_and(|auth| !auth.items_of("issuers").is_empty()),
             authenticator: auth.clone(),
+            policies: Vec::new(),
             used: BTreeSet::new(),
         };
         let mut routes = routes::lower(root, &mut targets, lowering);
         let payments_section = root.get("payments");
         let payments = payments_section.as_ref().and_then(|section| payments::lower(section, &mut targets, lowering));
         if let Some(section) = &payments_section {
-            routes.sound.extend(payments::routes(section, &targets, lowering));
+            routes.sound.extend(payments::routes(section, &mut targets, lowering));
         }
         let table = routes::table(&routes, lowering);
         if let Some(table) = &table {
@@ -198,7 +199,7 @@ impl Loading<'_> {
             auth: auth?,
             flags,
             backends,
-            routes: routes.sound.into_iter().map(|lowered| Arc::new(lowered.route)).collect(),
+            routes: routes.sound.into_iter().map(|lowered| lowered.route).collect(),
             table: table?,
             payments: payments.map(Arc::new),
             warnings: Vec::new(),

@@ -106,7 +106,7 @@ async fn run_filters(record: &Record, index: usize) -> Result<Option<std::sync::
         waits: 0,
     };
     let mut answer = None;
-    for filter in &record.view.route(index).filters {
+    for filter in &record.view.route(index).policy.filters {
         request.waits = 0;
         loop {
             match filter.on_request(&mut request) {
@@ -130,7 +130,7 @@ async fn run_filters(record: &Record, index: usize) -> Result<Option<std::sync::
 }
 
 fn show_to_filters(route: &Route, reply: &mut Reply) {
-    for filter in &route.filters {
+    for filter in &route.policy.filters {
         filter.on_response(&reply.record.head.fields, &mut reply.head.fields);
     }
 }

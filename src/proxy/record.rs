@@ -116,7 +116,7 @@ impl Story {
     pub(crate) fn idle_timeout(&self) -> std::time::Duration {
         let reached = self.route.zip(self.chosen).and_then(|(index, chosen)| {
             let target = self.view.route_view(index, &self.core.metrics).reached(chosen.variant)?;
-            Some(self.view.route(index).timeouts.over(&target.upstream.backend.timeouts).idle)
+            Some(self.view.route(index).policy.terms.timeouts.over(&target.upstream.backend.timeouts).idle)
         });
         reached.unwrap_or_else(|| crate::snapshot::Timeouts::default().idle)
     }

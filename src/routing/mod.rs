@@ -22,6 +22,7 @@ mod path;
 mod reach;
 mod table;
 mod template;
+mod texts;
 mod tree;
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ impl RouteTable {
         &self,
         host: &str,
         path: &str,
-        see: &mut impl FnMut(&Leaf) -> ControlFlow<()>,
+        see: &mut impl FnMut(Leaf<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         for tree in self.trees(host) {
             tree.walk(path, see)?;

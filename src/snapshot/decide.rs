@@ -49,12 +49,14 @@ impl Snapshot {
     ) -> Result<usize, Refusal> {
         if let Some(wanted) = preflight_for
             && let Lookup::Found { route } = self.table.lookup(host, &path.path, wanted)
-            && self.routes[route].cors.is_some()
+            && self.routes[route].policy.terms.cors.is_some()
         {
             return Ok(route);
         }
         match self.table.lookup(host, &path.path, method) {
-            Lookup::Found { route } if path.has_encoded_slash && !self.routes[route].allow_encoded_slash => {
+            Lookup::Found { route }
+                if path.has_encoded_slash && !self.routes[route].policy.terms.allow_encoded_slash =>
+            {
                 Err(Refusal::EncodedSlash)
             }
             Lookup::Found { route } => Ok(route),

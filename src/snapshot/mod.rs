@@ -23,7 +23,7 @@ pub use backend::{Backend, BackendTls, EndpointAddress, Protocol, Timeouts};
 pub use context::RequestContext;
 pub use decide::{Choice, Refusal};
 pub use handle::{Diagnostic, ReloadStatus, Severity, SnapshotHandle};
-pub use route::{Route, Target, TimeoutOverrides};
+pub use route::{Policy, Route, Target, Terms, TimeoutOverrides};
 pub use settings::{
     AccessLog, Admin, AdminToken, AnonymousAccess, ClientTimeouts, Drain, Limits, Role, Server, Startup,
 };
@@ -52,7 +52,7 @@ pub struct Snapshot {
     /// All backends, in the order written.
     pub backends: Vec<Arc<Backend>>,
     /// All routes; [`RouteTable`] answers with indexes into this.
-    pub routes: Vec<Arc<Route>>,
+    pub routes: Vec<Route>,
     /// Finds a route.
     pub table: RouteTable,
     /// The payment distributor's settings, if payments are configured.

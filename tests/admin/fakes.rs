@@ -13,7 +13,8 @@ use figway::reload::{ChangeError, Changed, HistoryEntry, Wish};
 use figway::routing::RouteTable;
 use figway::snapshot::{
     AccessLog, Admin, AdminToken, AnonymousAccess, Backend, ClientTimeouts, Diagnostic, Drain, EndpointAddress, Limits,
-    Protocol, Role, Route, Server, Severity, Snapshot, SnapshotHandle, Startup, Target, TimeoutOverrides, Timeouts,
+    Policy, Protocol, Role, Route, Server, Severity, Snapshot, SnapshotHandle, Startup, Target, Terms,
+    TimeoutOverrides, Timeouts,
 };
 use figway::types::{FlagKey, ProviderName, Revision};
 use serde_json::{Map, Value, json};
@@ -99,22 +100,24 @@ fn backend(name: &str, port: u16) -> Arc<Backend> {
     })
 }
 
-fn route(flags: &FlagSet, backends: &[Arc<Backend>]) -> Arc<Route> {
+fn route(flags: &FlagSet, backends: &[Arc<Backend>]) -> Route {
     let flag = Arc::clone(&flags.flags["member-api"]);
-    Arc::new(Route {
-        name: "member-detail".into(),
-        path: "/api/v1/members/{id}".into(),
-        methods: vec!["GET".into()],
-        host: None,
+    let terms = Terms {
         auth: AuthMode::Required,
-        filters: Vec::new(),
-        target: Target::Flagged { flag, backends: backends.iter().cloned().map(Some).collect() },
         cors: None,
         allow_encoded_slash: false,
         max_body: Some(1 << 20),
         retries: 0,
         timeouts: TimeoutOverrides::default(),
-    })
+    };
+    Route {
+        policy: Arc::new(Policy { terms, filters: Vec::new() }),
+        target: Target::Flagged { flag, backends: backends.iter().cloned().map(Some).collect() },
+        name: "member-detail".into(),
+        path: "/api/v1/members/{id}".into(),
+        methods: vec!["GET".into()],
+        host: None,
+    }
 }
 
 fn server() -> Server {

@@ -19,6 +19,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["app"]),
     ("csv", &["app"]),
     ("h2", &["proxy"]),
+    ("hashbrown", &["routing"]),
     ("http-body", &["client", "proxy"]),
     ("http-body-util", &["admin", "app", "client", "payments", "proxy", "reload"]),
     ("httparse", &["proxy"]),

@@ -7,7 +7,7 @@ use crate::config::routes::{Lowered, auth_mode, check_issuers};
 use crate::config::shape::Format;
 use crate::config::targets::Targets;
 use crate::payments;
-use crate::snapshot::{AuthMode, Route, Target, TimeoutOverrides};
+use crate::snapshot::{AuthMode, Route, Target, Terms, TimeoutOverrides};
 
 pub(super) static PATH: Format = Format {
     name: "a path such as /api/v1/payments",
@@ -31,7 +31,7 @@ fn plain_path(text: &str) -> Result<(), String> {
 /// one for webhooks, if there are any: providers have no tokens, their signatures stand for them.
 pub(in crate::config) fn routes(
     payments: &Cursor<'_>,
-    targets: &Targets<'_>,
+    targets: &mut Targets<'_>,
     lowering: &mut Lowering<'_>,
 ) -> Vec<Lowered> {
     let Some(place) = payments.get("path") else { return Vec::new() };
@@ -43,24 +43,25 @@ pub(in crate::config) fn routes(
                        write `auth: required`";
         lowering.report.warning(&payments.get("auth").unwrap_or_else(|| payments.clone()).spot(), message);
     }
-    let route = |name: &str, path: String, methods: &[&str], auth: AuthMode, max_body: usize| Lowered {
+    let mut route = |name: &str, path: String, methods: &[&str], auth: AuthMode, max_body: usize| Lowered {
         route: Route {
+            policy: targets.policy(Terms {
+                auth,
+                cors: None,
+                allow_encoded_slash: false,
+                max_body: Some(max_body as u64),
+                retries: 0,
+                timeouts: TimeoutOverrides::default(),
+            }),
+            target: Target::Payments,
             name: name.into(),
             path,
             methods: methods.iter().map(|method| (*method).to_owned()).collect(),
             host: None,
-            auth,
-            filters: targets.filters(auth, None),
-            target: Target::Payments,
-            cors: None,
-            allow_encoded_slash: false,
-            max_body: Some(max_body as u64),
-            retries: 0,
-            timeouts: TimeoutOverrides::default(),
         },
         place: place.spot(),
     };
-    let client = |path| route("payments", path, &[], auth, payments::MAX_BODY);
+    let mut client = |path| route("payments", path, &[], auth, payments::MAX_BODY);
     let mut routes = vec![client(path.to_owned()), client(format!("{path}/{{*rest}}"))];
     if payments.items_of("providers").iter().any(|provider| provider.get("webhook").is_some()) {
         let path = format!("{path}/webhooks/{{provider}}");

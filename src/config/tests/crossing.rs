@@ -1,5 +1,7 @@
 //! What only the whole configuration shows: names that must exist, routes that must not collide.
 
+use std::sync::Arc;
+
 use super::{Setup, errors, warnings};
 use crate::snapshot::Target;
 
@@ -30,6 +32,24 @@ fn flagged_routes_have_a_backend_for_each_variant_in_its_order() {
         let names: Vec<_> = backends.iter().flatten().map(|backend| backend.name.as_str()).collect();
         assert_eq!(names, ["old", "new"], "{}", route.name);
     }
+}
+
+#[test]
+fn routes_with_the_same_terms_share_them() {
+    let setup = with_routes(
+        "  - {name: a, path: /a, auth: none, backend: old}
+  - {name: b, path: /b, auth: none, backend: new, methods: [GET], host: shop.example}
+  - {name: c, path: /c, auth: none, backend: old, retries: 1}
+  - {name: d, path: /d, auth: none, backend: old, retries: 1, cors: {origins: [\"https://shop.example\"]}}
+",
+    );
+    let snapshot = setup.snapshot();
+    let [a, b, c, d] = &snapshot.routes[..] else { panic!("{} routes", snapshot.routes.len()) };
+    assert!(Arc::ptr_eq(&a.policy, &b.policy));
+    for (one, other) in [(a, c), (c, d)] {
+        assert!(!Arc::ptr_eq(&one.policy, &other.policy), "{} and {}", one.name, other.name);
+    }
+    assert_eq!((c.policy.filters.len(), d.policy.filters.len()), (1, 2));
 }
 
 #[test]

@@ -72,10 +72,10 @@ fn a_webhook_has_a_scheme_secrets_and_a_route_without_tokens() {
     assert!(matches!(&webhook.scheme, Scheme::Stripe { header } if header.as_str() == "stripe-signature"));
     assert_eq!((webhook.secrets.len(), webhook.references.len()), (2, 4));
     let route = |path: &str, method: &str| match snapshot.table.lookup("", path, method) {
-        crate::routing::Lookup::Found { route, .. } => snapshot.routes[route].clone(),
+        crate::routing::Lookup::Found { route, .. } => &snapshot.routes[route],
         other => panic!("{path}: {other:?}"),
     };
-    assert_eq!(route("/pay/webhooks/alpha", "POST").auth, AuthMode::None);
+    assert_eq!(route("/pay/webhooks/alpha", "POST").policy.terms.auth, AuthMode::None);
     assert_eq!(route("/pay/webhooks/alpha", "POST").name.as_str(), "payment-webhooks");
     assert_eq!(route("/pay/webhooks/alpha", "GET").name.as_str(), "payments");
     assert_eq!(route("/pay/webhooks", "POST").name.as_str(), "payments");
@@ -89,8 +89,12 @@ fn a_webhooks_route_needs_no_token_where_payments_need_one() {
         .replace("auth: none", "auth: required")
         + "auth: {issuers: [{issuer: \"i\", audiences: [a], jwks: {url: \"https://keys.example\"}}]}\n";
     let snapshot = Setup::new(&text).snapshot();
-    let auth: Vec<_> =
-        snapshot.routes.iter().filter(|route| route.path.starts_with("/pay")).map(|route| route.auth).collect();
+    let auth: Vec<_> = snapshot
+        .routes
+        .iter()
+        .filter(|route| route.path.starts_with("/pay"))
+        .map(|route| route.policy.terms.auth)
+        .collect();
     assert_eq!(auth, [AuthMode::Required, AuthMode::Required, AuthMode::None]);
 }
 

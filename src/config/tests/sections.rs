@@ -17,7 +17,7 @@ fn a_minimal_config_gets_every_default() {
     assert_eq!(snapshot.backends[0].protocol, Protocol::Http1);
     assert_eq!(snapshot.auth.identity_header_names(), ["x-user-id".into()]);
     assert!(snapshot.flags.flags.is_empty() && snapshot.payments.is_none());
-    assert_eq!(snapshot.routes[0].max_body, None);
+    assert_eq!(snapshot.routes[0].policy.terms.max_body, None);
 }
 
 #[test]
@@ -67,9 +67,10 @@ routes:
     assert_eq!((backend.protocol, backend.max_in_flight), (Protocol::H2, 7));
     assert_eq!(backend.timeouts.idle, Duration::from_secs(300));
     let route = &snapshot.routes[0];
-    assert_eq!((route.host.as_deref(), route.auth, route.max_body), (Some("shop.example"), AuthMode::None, Some(0)));
-    assert_eq!((route.retries, route.timeouts.idle), (2, Some(Duration::from_secs(3_600))));
-    let cors = route.cors.as_ref().expect("rules");
+    let terms = &route.policy.terms;
+    assert_eq!((route.host.as_deref(), terms.auth, terms.max_body), (Some("shop.example"), AuthMode::None, Some(0)));
+    assert_eq!((terms.retries, terms.timeouts.idle), (2, Some(Duration::from_secs(3_600))));
+    let cors = terms.cors.as_ref().expect("rules");
     assert_eq!((&*cors.headers, &*cors.methods), (&["x-a".to_owned()][..], &["GET".to_owned()][..]));
 }
 

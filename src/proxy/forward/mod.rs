@@ -77,14 +77,14 @@ pub(crate) async fn forward(
         let Story { head, origin, id, .. } = &mut *record;
         forwarded::prepare(head, origin, id, identity, &mut core.ids.borrow_mut());
     }
-    let timeouts = route.timeouts.over(&upstream.backend.timeouts);
+    let timeouts = route.policy.terms.timeouts.over(&upstream.backend.timeouts);
     let mut deadline = std::mem::take(&mut record.deadline);
     if record.head.is_grpc() {
         body.set_patience(timeouts.idle); // a stream from its first byte on
     } else {
         deadline.set_at(record.started + timeouts.request);
     }
-    let mut attempts = Attempts::new(&mut record, upstream, timeouts, route.retries);
+    let mut attempts = Attempts::new(&mut record, upstream, timeouts, route.policy.terms.retries);
     match attempts.run(&body, &mut deadline, interim).await {
         Ok((answered, connection)) => {
             body.was_answered();
@@ -114,9 +114,9 @@ fn passed_on(mut record: Record, answered: Answered, at_backend: (InFlight, Conn
     Reply { record, head, body, upgrade, close: false, _at_backend: Some(at_backend) }
 }
 
-/// What the route takes: see [`Route::max_body`].
+/// What the route takes: see [`Terms::max_body`].
 pub(crate) fn body_limit(record: &Record, route: &Route) -> u64 {
-    match route.max_body {
+    match route.policy.terms.max_body {
         Some(limit) => limit,
         None if record.head.is_grpc() => u64::MAX,
         None => record.view.snapshot.server.limits.body_bytes,
