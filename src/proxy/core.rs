@@ -218,8 +218,8 @@ mod tests {
 
     #[test]
     fn a_route_without_a_flag_fits_on_a_line() {
-        assert!(size_of::<OnceCell<RouteView>>() <= 40, "{} bytes", size_of::<OnceCell<RouteView>>());
-        let targets = RouteView { own: Arc::default(), targets: (0..1).map(|_| OnceCell::new()).collect() }.targets;
-        assert!(!targets.spilled());
+        assert!(size_of::<OnceCell<RouteView>>() <= 64, "{} bytes", size_of::<OnceCell<RouteView>>());
+        let view = RouteView { own: Arc::default(), targets: std::iter::once(OnceCell::new()).collect() };
+        assert!(!view.targets.spilled());
     }
 }
