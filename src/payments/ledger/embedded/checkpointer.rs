@@ -39,19 +39,39 @@ pub(super) fn start(files: Arc<Files>, log_end: LogEnd, long: i64) -> Result<Syn
     let connection = files.connect()?;
     let (sender, ended) = sync_channel::<()>(0);
     let run = move || {
-        let move_pages = || checkpoint(&connection).inspect(|_| files.sync_database());
+        let mut before = Moved::default();
+        let mut move_pages = || -> Result<Moved, LedgerError> {
+            files.check_syncs()?;
+            let moved = checkpoint(&connection, &files)?;
+            if moved != std::mem::replace(&mut before, moved) {
+                files.sync_database()?;
+            }
+            Ok(moved)
+        };
         while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-            // What fails here fails again, and loudly, in the writer. The second time is for what came during the first.
-            if move_pages().is_ok_and(|pages| pages >= long) && move_pages().is_ok() {
+            // What fails here is tried again. The second time is for what came during the first.
+            if move_pages().is_ok_and(|moved| moved.pages >= long) && move_pages().is_ok() {
                 log_end.store(true, Ordering::Relaxed);
             }
         }
+        files.before_closing(&connection);
     };
     std::thread::Builder::new().name("checkpointer".into()).spawn(run).map_err(OpenError::Thread)?;
     Ok(sender)
 }
 
-/// Moves what no reader needs in the log any more; how many pages the log has had when this began.
-pub(super) fn checkpoint(connection: &Connection) -> Result<i64, LedgerError> {
-    Ok(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?)
+/// How far a checkpoint has got.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moved {
+    /// Pages that the log had when it began.
+    pub(super) pages: i64,
+    /// How many of them are in the database now.
+    moved: i64,
+}
+
+/// Moves what no reader needs in the log any more.
+pub(super) fn checkpoint(connection: &Connection, files: &Files) -> Result<Moved, LedgerError> {
+    let read = |row: &rusqlite::Row<'_>| Ok(Moved { pages: row.get(1)?, moved: row.get(2)? });
+    let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], read);
+    Ok(moved.inspect_err(|error| files.note(error))?)
 }

@@ -24,9 +24,9 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
 use self::checkpointer::{LONG, LONGEST, PAGE};
-use self::files::Files;
+use self::files::{Files, SyncFile, write_again};
 use self::unsettled::Unsettled;
-use self::writer::{SyncLog, Writer};
+use self::writer::Writer;
 use super::{
     Accepted, Claimed, Filter, JournalEntry, KeyUse, Lease, Ledger, LedgerError, LedgerFuture, NewPayment, OpenError,
     Save, StoredPayment, Tally, random_secret,
@@ -100,7 +100,7 @@ impl EmbeddedLedger {
         Self::open_with(path, now, File::sync_data)
     }
 
-    fn open_with(path: &Path, now: Timestamp, sync: SyncLog) -> Result<Self, OpenError> {
+    fn open_with(path: &Path, now: Timestamp, sync: SyncFile) -> Result<Self, OpenError> {
         let presence = open_private(&with_suffix(path, ".lock"))?;
         let database = open_private(path)?;
         let alone = presence.try_lock().is_ok();
@@ -110,6 +110,9 @@ impl EmbeddedLedger {
         // A wall clock that went back since would make what is waited for wait longer.
         let opened_at = statements::last_change(&connection)?.map_or(now, |last| last.max(now));
         if alone {
+            // After SQLite has looked at what is valid in it, and before anybody hears what that says.
+            let log = with_suffix(path, "-wal");
+            write_again(&log).map_err(|source| OpenError::File { path: log, source })?;
             let interrupted = statements::end_all_leases(&connection, opened_at)?;
             if interrupted > 0 {
                 tracing::warn!(payments = interrupted, "Payments were interrupted; what became of them is looked up");
@@ -117,11 +120,11 @@ impl EmbeddedLedger {
             presence.unlock().map_err(|source| OpenError::File { path: path.into(), source })?;
         }
         presence.lock_shared().map_err(|source| OpenError::File { path: path.into(), source })?;
-        let files = Arc::new(Files::opened(location, database)?);
+        let files = Arc::new(Files::opened(location, database, sync)?);
         let log_end = Arc::default();
         let checkpointer = checkpointer::start(Arc::clone(&files), Arc::clone(&log_end), LONG)?;
         let unsettled = Arc::default();
-        let writer = Writer::start(&files, log_end, &unsettled, sync)?;
+        let writer = Writer::start(&files, log_end, &unsettled)?;
         let readers = Arc::new(Readers { idle: Mutex::default(), places: Semaphore::new(READERS), files });
         Ok(Self { writer, readers, unsettled, secret, opened_at, _checkpointer: checkpointer, _presence: presence })
     }
@@ -132,7 +135,7 @@ impl EmbeddedLedger {
     ) -> Result<T, LedgerError> {
         let readers = Arc::clone(&self.readers);
         let unavailable = |error: &dyn std::fmt::Display| LedgerError::Unavailable(error.to_string());
-        let _place = self.readers.places.acquire().await.map_err(|error| unavailable(&error))?;
+        let place = self.readers.places.acquire().await.map_err(|error| unavailable(&error))?;
         let result = tokio::task::spawn_blocking(move || {
             let mut connection = readers.take()?;
             // Several statements see one state of the ledger.
@@ -145,7 +148,9 @@ impl EmbeddedLedger {
         })
         .await
         .map_err(|error| unavailable(&error))?;
+        drop(place);
         self.unsettled.settled().await;
+        self.readers.files.check_syncs()?;
         result
     }
 }

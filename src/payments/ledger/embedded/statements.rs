@@ -133,18 +133,19 @@ pub(in crate::payments::ledger) fn by_provider_ref(
 }
 
 /// The entries of one payment's journal, from its last one back.
-const JOURNAL_OF: &str = "WITH RECURSIVE entries (entry, before, at, record) AS ( \
-    SELECT entry, before, at, record FROM journal WHERE entry = (SELECT last_entry FROM payments WHERE id = ?1) \
+const JOURNAL_OF: &str = "WITH RECURSIVE entries (entry, before) AS ( \
+    SELECT entry, before FROM journal WHERE entry = (SELECT last_entry FROM payments WHERE id = ?1) \
     UNION ALL \
-    SELECT earlier.entry, earlier.before, earlier.at, earlier.record FROM entries \
-    JOIN journal AS earlier ON earlier.entry = entries.before)";
+    SELECT earlier.entry, earlier.before FROM entries JOIN journal AS earlier ON earlier.entry = entries.before)";
 
 pub(in crate::payments::ledger) fn journal(
     connection: &Connection,
     id: &PaymentId,
 ) -> Result<Vec<JournalEntry>, LedgerError> {
     let entries = connection
-        .prepare_cached(&format!("{JOURNAL_OF} SELECT at, record FROM entries ORDER BY entry"))?
+        .prepare_cached(&format!(
+            "{JOURNAL_OF} SELECT at, record FROM journal JOIN entries USING (entry) ORDER BY entry"
+        ))?
         .query_map([id.as_str()], read_entry)?
         .collect::<Result<_, _>>()?;
     Ok(entries)

@@ -14,7 +14,7 @@ fn file(folder: &TempDir) -> PathBuf {
 /// The files of a ledger that a connection has open.
 fn files(folder: &TempDir) -> Arc<Files> {
     let database = File::open(file(folder)).expect("there");
-    Arc::new(Files::opened(Location(file(folder)), database).expect("there"))
+    Arc::new(Files::opened(Location(file(folder)), database, File::sync_data).expect("there"))
 }
 
 fn open(path: &Path) -> EmbeddedLedger {
@@ -258,8 +258,8 @@ async fn a_log_whose_end_is_moved_is_written_from_its_start_again() {
     drop(open(&file(&folder)));
     let log_end = LogEnd::default();
     let beside = Location(file(&folder)).connect().expect("opens");
-    let writer = Writer::start(&files(&folder), Arc::clone(&log_end), &Arc::default(), File::sync_data);
-    let writer = writer.expect("threads");
+    let files = files(&folder);
+    let writer = Writer::start(&files, Arc::clone(&log_end), &Arc::default()).expect("threads");
     let accept = async |number| {
         let new = new_payment(number);
         assert_eq!(writer.write(move |connection| statements::accept(connection, &new)).await, Ok(Accepted::New));
@@ -267,9 +267,9 @@ async fn a_log_whose_end_is_moved_is_written_from_its_start_again() {
     for number in 0..40 {
         accept(number).await;
     }
-    let long = checkpointer::checkpoint(&beside).expect("moved");
+    let long = checkpointer::checkpoint(&beside, &files).expect("moved").pages;
     accept(40).await;
-    let longer = checkpointer::checkpoint(&beside).expect("moved");
+    let longer = checkpointer::checkpoint(&beside, &files).expect("moved").pages;
     // All of it was moved before the writer came, so it began anew by itself.
     assert!(longer < long, "{longer} pages after {long}");
     for number in 41..80 {
@@ -277,7 +277,7 @@ async fn a_log_whose_end_is_moved_is_written_from_its_start_again() {
     }
     log_end.store(true, std::sync::atomic::Ordering::Relaxed);
     accept(80).await;
-    let pages = checkpointer::checkpoint(&beside).expect("moved");
+    let pages = checkpointer::checkpoint(&beside, &files).expect("moved").pages;
     assert!(pages < long / 4, "{pages} pages after {long}");
 }
 
@@ -340,7 +340,7 @@ async fn a_log_that_breaks_off_anywhere_has_what_was_answered_and_nothing_in_par
     let mut connection = Location(path.clone()).connect().expect("opens");
     schema::prepare(&mut connection, || [9; 32]).expect("tables");
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("moved");
-    let writer = Writer::start(&files(&folder), LogEnd::default(), &Arc::default(), File::sync_data).expect("threads");
+    let writer = Writer::start(&files(&folder), LogEnd::default(), &Arc::default()).expect("threads");
     let log = with_suffix(&path, "-wal");
     let mut answered = Vec::new();
     for number in 1..=2 {

@@ -1,6 +1,7 @@
 //! Which commits are in the log already, for everybody to read, and not known to be durable yet.
 //!
-//! Nothing may be told of them before that: a power failure would take it back.
+//! Nothing is told of them before that: a power failure could take it back. Another process that shares the file does
+//! not know of them; for the millisecond that a sync takes, it may read what is not durable.
 
 use tokio::sync::watch;
 
@@ -28,7 +29,7 @@ impl Unsettled {
         Commit { of: self, number }
     }
 
-    /// Ready once everything that can be read now is durable, or is told to have failed.
+    /// Ready once everything that can be read now is durable, or has failed to become so.
     pub(super) async fn settled(&self) {
         let mut commits = self.0.subscribe();
         let latest = commits.borrow().latest;

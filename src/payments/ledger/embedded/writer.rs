@@ -6,15 +6,12 @@
 //! what it needs to move the log into the file safely (`synchronous = NORMAL`).
 //!
 //! A write that breaks a rule takes nobody with it: the group is then done again with a savepoint for each. A group
-//! whose commit fails has failed for everybody in it, and the connection is opened anew: nothing that it believes can
-//! be trusted. So has one that would go into files that are not the ledger's any more ([`Files`]), and one that could
-//! not be made durable. What the log has on disk is unknown from then on, so nothing is committed before all of it is
-//! in the database and durable there. The group that follows in the log meanwhile fails as well: each thread syncs
-//! through a file of its own, because the system tells each of them, once, that something was not written.
+//! whose commit fails has failed for everybody in it, and so has one that would go into files that are not the
+//! ledger's any more; the connection is then opened anew, for nothing that it believes can be trusted. After a sync
+//! that failed, nothing is committed any more ([`Files`]); the group that is in the log behind it has failed, too.
 
 use std::fs::File;
-use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 
@@ -23,7 +20,7 @@ use tokio::sync::oneshot;
 
 use super::checkpointer::{LogEnd, checkpoint};
 use super::files::Files;
-use super::unsettled::Unsettled;
+use super::unsettled::{Commit, Unsettled};
 use crate::payments::ledger::{LedgerError, OpenError};
 
 /// Writes that may wait; more are refused, because the ledger does not keep up.
@@ -33,28 +30,19 @@ const GROUP: usize = 256;
 /// One works while the other waits for the disk. A third makes groups smaller, and so all of them slower.
 const THREADS: usize = 2;
 
-/// Makes what was written to a file durable: [`File::sync_data`], but in tests.
-pub(super) type SyncLog = fn(&File) -> io::Result<()>;
-
 /// Hands writes to the threads, which end when the last of these is dropped.
 #[derive(Debug, Clone)]
 pub(super) struct Writer(SyncSender<Box<dyn Write>>);
 
 impl Writer {
     /// Starts the threads.
-    pub(super) fn start(
-        files: &Arc<Files>,
-        log_end: LogEnd,
-        unsettled: &Arc<Unsettled>,
-        sync: SyncLog,
-    ) -> Result<Self, OpenError> {
+    pub(super) fn start(files: &Arc<Files>, log_end: LogEnd, unsettled: &Arc<Unsettled>) -> Result<Self, OpenError> {
         let (sender, receiver) = sync_channel(QUEUE);
         let connection = Some(files.connect_writer()?);
-        let turn = Turn { connection, files: Arc::clone(files), log_end, receiver };
-        let shared = Arc::new(Shared { turn: Mutex::new(turn), suspect: AtomicBool::default() });
+        let turn = Arc::new(Mutex::new(Turn { connection, files: Arc::clone(files), log_end, receiver }));
         for _ in 0..THREADS {
-            let (shared, unsettled, log) = (Arc::clone(&shared), Arc::clone(unsettled), files.open_log()?);
-            let thread = Thread { shared, unsettled, log, sync };
+            let (files, unsettled) = (Arc::clone(files), Arc::clone(unsettled));
+            let thread = Thread { turn: Arc::clone(&turn), log: files.open_log()?, files, unsettled };
             std::thread::Builder::new()
                 .name("ledger".into())
                 .spawn(move || while thread.take_turn().is_some() {})
@@ -107,54 +95,33 @@ where
     }
 
     fn tell(self: Box<Self>, group: Result<(), LedgerError>) {
-        let result = match (group, self.result) {
-            // A write that broke a rule hears that, whatever became of the others.
-            (_, Some(Err(own))) => Err(own),
-            (Ok(()), Some(result)) => result,
-            (Ok(()), None) => Err(stopped()),
-            (Err(error), _) => Err(error),
-        };
+        let result = group.and(self.result.unwrap_or_else(|| Err(stopped())));
         // Nobody waits any more: the client's task was dropped. The write stands all the same.
         let _ = self.reply.send(result);
     }
 }
 
-/// What both threads have.
-struct Shared {
-    turn: Mutex<Turn>,
-    /// Something in the log could not be made durable; set until the log was moved.
-    suspect: AtomicBool,
-}
-
 struct Thread {
-    shared: Arc<Shared>,
-    unsettled: Arc<Unsettled>,
+    turn: Arc<Mutex<Turn>>,
     log: File,
-    sync: SyncLog,
+    files: Arc<Files>,
+    unsettled: Arc<Unsettled>,
 }
 
 impl Thread {
     /// Waits for its turn, and for a group to write; `None` when there won't be another.
     fn take_turn(&self) -> Option<()> {
         // A write that panicked: nobody knows what it has left behind.
-        let mut turn = self.shared.turn.lock().ok()?;
+        let mut turn = self.turn.lock().ok()?;
         let mut group = turn.next_group()?;
-        let unsettled = self.unsettled.begin();
-        let committed = turn.commit(&mut group, &self.shared.suspect);
+        let committed = turn.commit(&mut group, &self.unsettled);
         drop(turn);
-        let result = committed.and_then(|()| self.make_durable());
-        drop(unsettled);
+        // Readers go on only once it is known.
+        let result = committed.and_then(|_commit| self.files.sync(&self.log));
         for write in group {
             write.tell(result.clone());
         }
         Some(())
-    }
-
-    fn make_durable(&self) -> Result<(), LedgerError> {
-        (self.sync)(&self.log).map_err(|error| {
-            self.shared.suspect.store(true, Ordering::SeqCst);
-            LedgerError::Unavailable(format!("its log can't be made durable: {error}"))
-        })
     }
 }
 
@@ -181,21 +148,22 @@ impl Turn {
         if self.log_end.swap(false, Ordering::Relaxed)
             && let Some(connection) = &self.connection
         {
-            // A failure to write is met again by the commit that follows.
-            let _ = checkpoint(connection);
+            // A sync that failed is known to the files; what else fails is tried again.
+            let _ = checkpoint(connection, &self.files);
         }
     }
 
     /// Puts a group into the log, where it is not durable yet.
-    fn commit(&mut self, group: &mut [Box<dyn Write>], suspect: &AtomicBool) -> Result<(), LedgerError> {
+    fn commit<'a>(
+        &mut self,
+        group: &mut [Box<dyn Write>],
+        unsettled: &'a Unsettled,
+    ) -> Result<Commit<'a>, LedgerError> {
+        self.files.check_syncs()?;
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.files.connect_writer()?,
         };
-        if suspect.load(Ordering::SeqCst) {
-            move_all(&connection)?;
-            suspect.store(false, Ordering::SeqCst);
-        }
         execute(&connection, "BEGIN IMMEDIATE")?;
         if !group.iter_mut().all(|write| write.run(&connection)) {
             // A full disk makes SQLite roll back by itself.
@@ -212,22 +180,22 @@ impl Turn {
             }
         }
         self.files.check()?;
-        execute(&connection, "COMMIT")?;
+        let commit = unsettled.begin();
+        execute(&connection, "COMMIT").inspect_err(|error| self.files.note(error))?;
         self.connection = Some(connection);
-        Ok(())
+        Ok(commit)
     }
 }
 
-/// Moves all of the log into the database, durably, and begins it anew.
-fn move_all(connection: &Connection) -> Result<(), LedgerError> {
-    let is_in_use: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    if is_in_use {
-        return Err(LedgerError::Unavailable("its log can't be moved after a failure: it is being read".into()));
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.connection {
+            self.files.before_closing(connection);
+        }
     }
-    Ok(())
 }
 
-fn execute(connection: &Connection, sql: &str) -> Result<(), LedgerError> {
+fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([])?;
     Ok(())
 }
