@@ -33,7 +33,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("pingora-timeout", &["proxy"]),
     ("prometheus", &["telemetry"]),
     ("rusqlite", &["payments"]),
-    ("rustix", &["app"]),
+    // Calls of the system that the standard library lacks: one for descriptors, one for the ledger's files.
+    ("rustix", &["app", "payments"]),
     ("rustls", &["tls"]),
     ("rustls-native-certs", &["tls"]),
     // `payments` reads one file with it: the built-in adapter, which is a file like any other.

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::embedded::{schema, statements};
+use super::known::Known;
 use super::{
     Accepted, Claimed, Filter, JournalEntry, KeyUse, Lease, Ledger, LedgerError, LedgerFuture, NewPayment, Save,
     StoredPayment, Tally,
@@ -45,6 +46,7 @@ type Hook = Box<dyn Fn(u64, Side) -> Fate + Send + Sync>;
 
 pub(in crate::payments) struct InMemoryLedger {
     tables: Arc<Mutex<Connection>>,
+    known: Known,
     opened_at: Timestamp,
     /// Writes that fail from now on; counts down.
     pub(in crate::payments) failing_accepts: AtomicU32,
@@ -74,6 +76,7 @@ impl InMemoryLedger {
     fn with_tables(tables: Arc<Mutex<Connection>>, opened_at: Timestamp) -> Arc<Self> {
         Arc::new(Self {
             tables,
+            known: Known::default(),
             opened_at,
             failing_accepts: AtomicU32::new(0),
             failing_saves: AtomicU32::new(0),
@@ -194,18 +197,18 @@ impl Ledger for InMemoryLedger {
         if fails(&self.failing_accepts) {
             return full();
         }
-        self.write(|connection| statements::accept(connection, &new))
+        self.write(|connection| statements::accept(connection, &self.known, &new))
     }
 
     fn save(&self, save: Save) -> LedgerFuture<'_, ()> {
         if fails(&self.failing_saves) {
             return full();
         }
-        self.write(|connection| statements::save(connection, &save))
+        self.write(|connection| statements::save(connection, &self.known, &save))
     }
 
     fn claim(&self, id: PaymentId, lease: Lease, now: Timestamp) -> LedgerFuture<'_, Claimed> {
-        self.write(|connection| statements::claim(connection, &id, lease, now))
+        self.write(|connection| statements::claim(connection, &self.known, &id, lease, now))
     }
 
     fn claim_due(&self, lease: Lease, now: Timestamp, limit: u32) -> LedgerFuture<'_, Vec<StoredPayment>> {
@@ -213,7 +216,7 @@ impl Ledger for InMemoryLedger {
         if self.run(|connection| statements::is_anything_due(connection, now)) == Ok(false) {
             return self.read(|_| Ok(Vec::new()));
         }
-        self.write(|connection| statements::claim_due(connection, lease, now, limit))
+        self.write(|connection| statements::claim_due(connection, &self.known, lease, now, limit))
     }
 
     fn by_key(&self, key: Digest) -> LedgerFuture<'_, Option<(StoredPayment, KeyUse)>> {

@@ -12,6 +12,7 @@ mod conformance;
 mod embedded;
 #[cfg(test)]
 pub(super) mod in_memory;
+mod known;
 mod place;
 mod postgres;
 mod stored;

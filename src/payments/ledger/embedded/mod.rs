@@ -27,6 +27,7 @@ use self::checkpointer::{LONG, LONGEST, PAGE};
 use self::files::{Files, SyncFile, write_again};
 use self::unsettled::Unsettled;
 use self::writer::Writer;
+use super::known::Known;
 use super::{
     Accepted, Claimed, Filter, JournalEntry, KeyUse, Lease, Ledger, LedgerError, LedgerFuture, NewPayment, OpenError,
     Save, StoredPayment, Tally, random_secret,
@@ -83,6 +84,7 @@ pub struct EmbeddedLedger {
     writer: Writer,
     readers: Arc<Readers>,
     unsettled: Arc<Unsettled>,
+    known: Arc<Known>,
     secret: [u8; 32],
     opened_at: Timestamp,
     /// Ends the checkpointer when it is dropped.
@@ -126,7 +128,17 @@ impl EmbeddedLedger {
         let unsettled = Arc::default();
         let writer = Writer::start(&files, log_end, &unsettled)?;
         let readers = Arc::new(Readers { idle: Mutex::default(), places: Semaphore::new(READERS), files });
-        Ok(Self { writer, readers, unsettled, secret, opened_at, _checkpointer: checkpointer, _presence: presence })
+        let known = Arc::default();
+        Ok(Self {
+            writer,
+            readers,
+            unsettled,
+            known,
+            secret,
+            opened_at,
+            _checkpointer: checkpointer,
+            _presence: presence,
+        })
     }
 
     async fn read<T: Send + 'static>(
@@ -165,15 +177,18 @@ impl Ledger for EmbeddedLedger {
     }
 
     fn accept(&self, new: NewPayment) -> LedgerFuture<'_, Accepted> {
-        Box::pin(self.writer.write(move |connection| statements::accept(connection, &new)))
+        let known = Arc::clone(&self.known);
+        Box::pin(self.writer.write(move |connection| statements::accept(connection, &known, &new)))
     }
 
     fn save(&self, save: Save) -> LedgerFuture<'_, ()> {
-        Box::pin(self.writer.write(move |connection| statements::save(connection, &save)))
+        let known = Arc::clone(&self.known);
+        Box::pin(self.writer.write(move |connection| statements::save(connection, &known, &save)))
     }
 
     fn claim(&self, id: PaymentId, lease: Lease, now: Timestamp) -> LedgerFuture<'_, Claimed> {
-        Box::pin(self.writer.write(move |connection| statements::claim(connection, &id, lease, now)))
+        let known = Arc::clone(&self.known);
+        Box::pin(self.writer.write(move |connection| statements::claim(connection, &known, &id, lease, now)))
     }
 
     fn claim_due(&self, lease: Lease, now: Timestamp, limit: u32) -> LedgerFuture<'_, Vec<StoredPayment>> {
@@ -182,7 +197,8 @@ impl Ledger for EmbeddedLedger {
             if !self.read(move |connection| statements::is_anything_due(connection, now)).await? {
                 return Ok(Vec::new());
             }
-            self.writer.write(move |connection| statements::claim_due(connection, lease, now, limit)).await
+            let known = Arc::clone(&self.known);
+            self.writer.write(move |connection| statements::claim_due(connection, &known, lease, now, limit)).await
         })
     }
 

@@ -5,7 +5,7 @@
 //! for every other value, which took a third of the writer's time.
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, Params, Row, params};
+use rusqlite::{Connection, Params, Row, ToSql, params};
 
 use crate::clock::Timestamp;
 use crate::payments::id::PaymentId;
@@ -60,14 +60,36 @@ fn refunds(connection: &Connection, id: &PaymentId) -> Result<Vec<StoredRefund>,
     Ok(found)
 }
 
-/// Inserts a payment that is new, with the records that say so.
+/// Whether a payment still is as it was loaded: whoever changes one changes something of this.
+pub(super) fn is_unchanged(
+    connection: &Connection,
+    Loaded { payment, last_entry }: &Loaded,
+) -> Result<bool, LedgerError> {
+    let found = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM payments WHERE id = ?1 AND holder IS ?2 AND last_entry = ?3 AND due IS ?4)",
+        )?
+        .query_row(
+            params![
+                payment.id.as_str(),
+                payment.lease.map(|lease| lease.holder.0),
+                last_entry,
+                payment.due.map(|due| due.0)
+            ],
+            |row| row.get(0),
+        )?;
+    Ok(found)
+}
+
+/// Inserts a payment that is new, with the records that say so; the last entry of its journal.
 pub(super) fn insert(
     connection: &Connection,
     new: &StoredPayment,
     key: &Digest,
     records: &[Record],
-) -> Result<(), LedgerError> {
+) -> Result<i64, LedgerError> {
     let last_entry = add_to_journal(connection, new, None, records)?;
+    let last_entry = last_entry.ok_or_else(|| LedgerError::Conflict(format!("nothing says why {} is new", new.id)))?;
     connection
         .prepare_cached(
             "INSERT INTO payments (id, client, order_id, amount, currency, method, capture, given_up, state, manual, \
@@ -95,21 +117,23 @@ pub(super) fn insert(
             new.created.0,
             new.updated.0,
         ])?;
-    new.attempts.iter().try_for_each(|attempt| insert_attempt(connection, &new.id, attempt))
+    new.attempts.iter().try_for_each(|attempt| insert_attempt(connection, &new.id, attempt))?;
+    Ok(last_entry)
 }
 
-/// Writes back what distinguishes a payment from how it was loaded, with the records that say why.
+/// Writes back what distinguishes a payment from how it was loaded, with the records that say why; the last entry of
+/// its journal from now on.
 pub(super) fn update(
     connection: &Connection,
     before: &Loaded,
     after: &StoredPayment,
     records: &[Record],
-) -> Result<(), LedgerError> {
+) -> Result<i64, LedgerError> {
     // In order: an attempt is released before the next one begins, or the unique index refuses that.
     for (index, attempt) in after.attempts.iter().enumerate() {
         match before.payment.attempts.get(index) {
             Some(stored) if stored == attempt => {}
-            Some(_) => update_attempt(connection, &after.id, attempt)?,
+            Some(stored) => update_attempt(connection, &after.id, stored, attempt)?,
             None => insert_attempt(connection, &after.id, attempt)?,
         }
     }
@@ -120,7 +144,7 @@ pub(super) fn update(
             None => insert_refund(connection, &after.id, refund)?,
         }
     }
-    let last_entry = add_to_journal(connection, after, Some(before.last_entry), records)?;
+    let last_entry = add_to_journal(connection, after, Some(before.last_entry), records)?.unwrap_or(before.last_entry);
     connection
         .prepare_cached(
             "UPDATE payments SET given_up = ?2, state = ?3, manual = ?4, at_rest = ?5, holder = ?6, lease_until = ?7, \
@@ -139,14 +163,14 @@ pub(super) fn update(
             last_entry,
             after.updated.0,
         ])?;
-    Ok(())
+    Ok(last_entry)
 }
 
 fn insert_attempt(connection: &Connection, id: &PaymentId, new: &StoredAttempt) -> Result<(), LedgerError> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO attempts (payment, number, provider, operation, state, order_reference, lookup, provider_ref, \
-         decline_code, reason, next_action, started, ended, voiding, late_capture) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+         decline_code, reason, next_action, started, ended, voiding, late_capture, live) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )?;
     insert.execute(params![
         id.as_str(),
@@ -164,30 +188,46 @@ fn insert_attempt(connection: &Connection, id: &PaymentId, new: &StoredAttempt) 
         new.ended.map(|ended| ended.0),
         new.voiding.map(VoidReason::as_str),
         new.late_capture.map(AttemptState::as_str),
+        !new.state.is_released(),
     ])?;
     Ok(())
 }
 
-fn update_attempt(connection: &Connection, id: &PaymentId, changed: &StoredAttempt) -> Result<(), LedgerError> {
-    let mut update = connection.prepare_cached(
-        "UPDATE attempts SET operation = ?3, state = ?4, lookup = ?5, provider_ref = ?6, decline_code = ?7, \
-         reason = ?8, next_action = ?9, ended = ?10, voiding = ?11, late_capture = ?12 \
-         WHERE payment = ?1 AND number = ?2",
-    )?;
-    update.execute(params![
-        id.as_str(),
-        changed.number,
-        changed.operation.as_str(),
-        changed.state.as_str(),
-        changed.lookup,
-        changed.provider_ref,
-        changed.decline_code,
-        changed.reason,
-        next_action(changed)?,
-        changed.ended.map(|ended| ended.0),
-        changed.voiding.map(VoidReason::as_str),
-        changed.late_capture.map(AttemptState::as_str),
-    ])?;
+fn update_attempt(
+    connection: &Connection,
+    id: &PaymentId,
+    stored: &StoredAttempt,
+    changed: &StoredAttempt,
+) -> Result<(), LedgerError> {
+    let update = |live: &str, values: &[&dyn ToSql]| {
+        let sql = format!(
+            "UPDATE attempts SET operation = ?3, state = ?4, lookup = ?5, provider_ref = ?6, decline_code = ?7, \
+             reason = ?8, next_action = ?9, ended = ?10, voiding = ?11, late_capture = ?12{live} \
+             WHERE payment = ?1 AND number = ?2"
+        );
+        connection.prepare_cached(&sql)?.execute(values)
+    };
+    let values: [&dyn ToSql; 13] = [
+        &id.as_str(),
+        &changed.number,
+        &changed.operation.as_str(),
+        &changed.state.as_str(),
+        &changed.lookup,
+        &changed.provider_ref,
+        &changed.decline_code,
+        &changed.reason,
+        &next_action(changed)?,
+        &changed.ended.map(|ended| ended.0),
+        &changed.voiding.map(VoidReason::as_str),
+        &changed.late_capture.map(AttemptState::as_str),
+        &!changed.state.is_released(),
+    ];
+    // A column that is named is written to its indexes, even if it stays as it is.
+    if stored.state.is_released() == changed.state.is_released() {
+        update("", &values[..12])?;
+    } else {
+        update(", live = ?13", &values)?;
+    }
     Ok(())
 }
 

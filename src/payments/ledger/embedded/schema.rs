@@ -71,6 +71,8 @@ const MIGRATIONS: &[&str] = &["
         state           TEXT NOT NULL CHECK (state = 'intent' OR state = 'prepared' OR state = 'succeeded' OR
                         state = 'declined' OR state = 'soft_declined' OR state = 'not_processed' OR
                         state = 'unknown' OR state = 'resolving' OR state = 'voided' OR state = 'manual'),
+        live            INTEGER NOT NULL CHECK (live = (state <> 'not_processed' AND state <> 'voided' AND
+                        state <> 'soft_declined')),
         order_reference TEXT NOT NULL,
         lookup          TEXT NOT NULL,
         provider_ref    TEXT,
@@ -84,9 +86,9 @@ const MIGRATIONS: &[&str] = &["
         late_capture    TEXT CHECK (late_capture = 'resolving' OR late_capture = 'voided' OR late_capture = 'manual'),
         PRIMARY KEY (payment, number)
     ) STRICT, WITHOUT ROWID;
-    -- The release rule: no further attempt while one is not released.
-    CREATE UNIQUE INDEX one_live_attempt ON attempts (payment)
-        WHERE state <> 'not_processed' AND state <> 'voided' AND state <> 'soft_declined';
+    -- The release rule: no further attempt while one is not released. By a column of its own, so that the index is
+    -- written to only when that changes.
+    CREATE UNIQUE INDEX one_live_attempt ON attempts (payment) WHERE live = 1;
     CREATE INDEX attempts_by_provider_ref ON attempts (provider_ref, provider) WHERE provider_ref IS NOT NULL;
 
     CREATE TABLE refunds (

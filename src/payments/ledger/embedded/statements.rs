@@ -3,32 +3,50 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, ffi, params, params_from_iter};
 
-use super::rows::{insert, load, load_one, read_entry, read_key, update};
+use super::rows::{insert, is_unchanged, load, load_one, read_entry, read_key, update};
 use crate::clock::Timestamp;
 use crate::payments::id::PaymentId;
 use crate::payments::idempotency::Digest;
+use crate::payments::ledger::known::Known;
 use crate::payments::ledger::stored::Loaded;
 use crate::payments::ledger::{
     Accepted, Claimed, Filter, JournalEntry, KeyUse, Lease, LedgerError, NewPayment, Save, StoredPayment, Tally,
 };
 use crate::types::ProviderName;
 
-pub(in crate::payments::ledger) fn accept(connection: &Connection, new: &NewPayment) -> Result<Accepted, LedgerError> {
+pub(in crate::payments::ledger) fn accept(
+    connection: &Connection,
+    known: &Known,
+    new: &NewPayment,
+) -> Result<Accepted, LedgerError> {
     if let Some((existing, used_for)) = by_key(connection, &new.key.key)? {
         return Ok(Accepted::Existing(Box::new(existing), used_for));
     }
     let (payment, records) = new.open();
-    insert(connection, &payment, &new.key.key, &records)?;
+    let last_entry = insert(connection, &payment, &new.key.key, &records)?;
     note_key(connection, &new.id, &new.key)?;
+    known.remember(Loaded { payment, last_entry });
     Ok(Accepted::New)
 }
 
-pub(in crate::payments::ledger) fn save(connection: &Connection, save: &Save) -> Result<(), LedgerError> {
-    let missing = || LedgerError::Conflict(format!("there is no payment {}", save.id));
-    let before = load_one(connection, &save.id)?.ok_or_else(missing)?;
+pub(in crate::payments::ledger) fn save(
+    connection: &Connection,
+    known: &Known,
+    save: &Save,
+) -> Result<(), LedgerError> {
+    let before = match known.take(&save.id) {
+        Some(known) if is_unchanged(connection, &known)? => Some(known),
+        _ => load_one(connection, &save.id)?,
+    };
+    let before = before.ok_or_else(|| LedgerError::Conflict(format!("there is no payment {}", save.id)))?;
     let after = save.applied_to(&before.payment)?;
-    update(connection, &before, &after, &save.records)?;
-    save.key.iter().try_for_each(|key| note_key(connection, &save.id, key))
+    let last_entry = update(connection, &before, &after, &save.records)?;
+    save.key.iter().try_for_each(|key| note_key(connection, &save.id, key))?;
+    // As long as the lease goes on, so does the work.
+    if after.lease.is_some() {
+        known.remember(Loaded { payment: after, last_entry });
+    }
+    Ok(())
 }
 
 fn note_key(connection: &Connection, id: &PaymentId, used: &KeyUse) -> Result<(), LedgerError> {
@@ -40,16 +58,16 @@ fn note_key(connection: &Connection, id: &PaymentId, used: &KeyUse) -> Result<()
 
 pub(in crate::payments::ledger) fn claim(
     connection: &Connection,
+    known: &Known,
     id: &PaymentId,
     lease: Lease,
     now: Timestamp,
 ) -> Result<Claimed, LedgerError> {
-    let Some(Loaded { mut payment, .. }) = load_one(connection, id)? else { return Ok(Claimed::Missing) };
-    if payment.is_held_from(lease.holder, now) {
-        return Ok(Claimed::Held(Box::new(payment)));
+    let Some(found) = load_one(connection, id)? else { return Ok(Claimed::Missing) };
+    if found.payment.is_held_from(lease.holder, now) {
+        return Ok(Claimed::Held(Box::new(found.payment)));
     }
-    take(connection, &mut payment, lease)?;
-    Ok(Claimed::Yes(Box::new(payment)))
+    Ok(Claimed::Yes(Box::new(take(connection, known, found, lease)?)))
 }
 
 /// Whether [`claim_due`] would find anything.
@@ -65,28 +83,27 @@ pub(in crate::payments::ledger) fn is_anything_due(
 
 pub(in crate::payments::ledger) fn claim_due(
     connection: &Connection,
+    known: &Known,
     lease: Lease,
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<StoredPayment>, LedgerError> {
     // Whoever holds a payment is left alone until the lease ends; so that is when it may be looked at.
     let due = "WHERE coalesce(lease_until, due) <= ?1 ORDER BY coalesce(lease_until, due) LIMIT ?2";
-    let mut found: Vec<_> =
-        load(connection, due, params![now.0, limit])?.into_iter().map(|loaded| loaded.payment).collect();
-    for payment in &mut found {
-        take(connection, payment, lease)?;
-    }
-    Ok(found)
+    let found = load(connection, due, params![now.0, limit])?;
+    found.into_iter().map(|found| take(connection, known, found, lease)).collect()
 }
 
-fn take(connection: &Connection, payment: &mut StoredPayment, lease: Lease) -> Result<(), LedgerError> {
+fn take(connection: &Connection, known: &Known, mut found: Loaded, lease: Lease) -> Result<StoredPayment, LedgerError> {
     connection.prepare_cached("UPDATE payments SET holder = ?2, lease_until = ?3 WHERE id = ?1")?.execute(params![
-        payment.id.as_str(),
+        found.payment.id.as_str(),
         lease.holder.0,
         lease.until.0
     ])?;
-    payment.lease = Some(lease);
-    Ok(())
+    found.payment.lease = Some(lease);
+    let payment = found.payment.clone();
+    known.remember(found);
+    Ok(payment)
 }
 
 pub(in crate::payments::ledger) fn end_all_leases(connection: &Connection, now: Timestamp) -> Result<u64, LedgerError> {

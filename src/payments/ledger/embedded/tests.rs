@@ -61,17 +61,19 @@ async fn the_database_itself_refuses_a_second_live_attempt() {
     let folder = tempfile::tempdir().expect("a folder");
     drop(open(&file(&folder)));
     let tables = Connection::open(file(&folder)).expect("opens");
-    let insert = |number: u32, state: &str| {
+    let insert = |number: u32, state: &str, live: bool| {
         tables.execute(
-            "INSERT INTO attempts (payment, number, provider, operation, state, order_reference, lookup, started) \
-             VALUES ('p', ?1, 'alpha', 'charge', ?2, 'o', 'o', 0)",
-            rusqlite::params![number, state],
+            "INSERT INTO attempts (payment, number, provider, operation, state, live, order_reference, lookup, \
+             started) VALUES ('p', ?1, 'alpha', 'charge', ?2, ?3, 'o', 'o', 0)",
+            rusqlite::params![number, state, live],
         )
     };
     for state in AttemptState::ALL.iter().filter(|state| **state != AttemptState::Planned) {
         tables.execute("DELETE FROM attempts", []).expect("deleted");
-        insert(1, state.as_str()).expect("the first one, in any state");
-        assert_eq!(insert(2, "intent").is_ok(), state.is_released(), "{state:?}");
+        let (name, live) = (state.as_str(), !state.is_released());
+        insert(1, name, !live).expect_err("a column that hides what the state says");
+        insert(1, name, live).expect("the first one, in any state");
+        assert_eq!(insert(2, "intent", true).is_ok(), !live, "{state:?}");
     }
 }
 
@@ -101,8 +103,8 @@ async fn every_word_can_be_stored() {
     drop(open(&file(&folder)));
     let tables = Connection::open(file(&folder)).expect("opens");
     let put = |number: i64, operation: &str, voiding: &str| {
-        let sql = "INSERT INTO attempts (payment, number, provider, operation, state, order_reference, lookup, \
-                   started, voiding) VALUES ('p' || ?1, 1, 'a', ?2, 'intent', 'o', 'o', 0, ?3)";
+        let sql = "INSERT INTO attempts (payment, number, provider, operation, state, live, order_reference, lookup, \
+                   started, voiding) VALUES ('p' || ?1, 1, 'a', ?2, 'intent', 1, 'o', 'o', 0, ?3)";
         tables.execute(sql, rusqlite::params![number, operation, voiding]).expect(voiding);
     };
     for (number, reason) in (1..).zip(VoidReason::ALL) {
@@ -262,7 +264,10 @@ async fn a_log_whose_end_is_moved_is_written_from_its_start_again() {
     let writer = Writer::start(&files, Arc::clone(&log_end), &Arc::default()).expect("threads");
     let accept = async |number| {
         let new = new_payment(number);
-        assert_eq!(writer.write(move |connection| statements::accept(connection, &new)).await, Ok(Accepted::New));
+        assert_eq!(
+            writer.write(move |connection| statements::accept(connection, &Known::default(), &new)).await,
+            Ok(Accepted::New)
+        );
     };
     for number in 0..40 {
         accept(number).await;
@@ -345,9 +350,12 @@ async fn a_log_that_breaks_off_anywhere_has_what_was_answered_and_nothing_in_par
     let mut answered = Vec::new();
     for number in 1..=2 {
         let (new, outcome) = (new_payment(number), save(number, vec![outcome(1, succeeded(number))]));
-        writer.write(move |connection| statements::accept(connection, &new)).await.expect("accepted");
+        writer
+            .write(move |connection| statements::accept(connection, &Known::default(), &new))
+            .await
+            .expect("accepted");
         answered.push(std::fs::metadata(&log).expect("there").len());
-        writer.write(move |connection| statements::save(connection, &outcome)).await.expect("saved");
+        writer.write(move |connection| statements::save(connection, &Known::default(), &outcome)).await.expect("saved");
         answered.push(std::fs::metadata(&log).expect("there").len());
     }
     let (tables, written) = (std::fs::read(&path).expect("read"), std::fs::read(&log).expect("read"));

@@ -8,7 +8,6 @@
 //! commits wait for each other; and advisory locks for leases, which a pooler in between would lose.
 
 mod address;
-mod known;
 mod pool;
 mod rows;
 mod schema;

@@ -14,9 +14,9 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
 
 use super::address::{PostgresAddress, Tls};
-use super::known::Known;
 use super::statements::Prepared;
 use super::tls::RustlsConnect;
+use crate::payments::ledger::known::Known;
 use crate::payments::ledger::{LedgerError, LedgerFuture, OpenError};
 use crate::tls::ClientTls;
 

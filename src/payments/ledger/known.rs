@@ -1,16 +1,16 @@
 //! Payments as this gateway's work has left them: what it saved last need not be read before its next save.
 //!
 //! Only ever a guess. A save that begins with one succeeds only if its row still has the holder, the
-//! entries and the due time of the guess, and whoever changes a payment changes one of them; otherwise
-//! the payment is locked and read. So forgetting costs a round trip, and nothing else.
+//! last entry and the due time of the guess, and whoever changes a payment changes one of them; otherwise
+//! the payment is read. So forgetting costs a read, and nothing else.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::stored::Loaded;
 use crate::payments::id::PaymentId;
-use crate::payments::ledger::stored::Loaded;
 
-/// Payments at once; far more than are under way at any load that one database carries.
+/// Payments at once; far more than are under way at any load that a ledger carries.
 const MOST: usize = 16_384;
 
 /// See the module's text.
