@@ -22,6 +22,7 @@ mod record;
 mod reply;
 mod stream;
 mod tunnel;
+mod turn;
 mod upstream;
 mod worker;
 

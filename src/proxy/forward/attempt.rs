@@ -14,6 +14,7 @@ use crate::proxy::exchange::InterimSink;
 use crate::proxy::http1::client::{Http1Exchange, Http1ResponseBody};
 use crate::proxy::http2::client::Http2Exchange;
 use crate::proxy::message::{RequestHead, ResponseHead};
+use crate::proxy::turn::after_others;
 use crate::proxy::upstream::{Endpoint, Event, Exchange, ExchangeError, resolve_connect};
 use crate::types::fields::Known;
 
@@ -38,6 +39,7 @@ impl Attempts<'_> {
         let body = from_its_beginning(body)?;
         exchange.begin(&self.record.head, body.clone());
         let reused = exchange.reused;
+        after_others().await;
         let head = self.answer_head(&mut *exchange, reused, &body, deadline, interim).await?;
         if head.status == 101 {
             return Ok(Answered { head, body: ResponseBody::Empty, upgrade: Some(exchange) });

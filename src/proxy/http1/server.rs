@@ -21,6 +21,7 @@ use crate::proxy::message::{BodyLength, HeadError, RequestHead, ResponseHead, Ve
 use crate::proxy::record::{Record, Spare};
 use crate::proxy::reply::Reply;
 use crate::proxy::tunnel;
+use crate::proxy::turn::after_others;
 use crate::proxy::worker::{Peer, Registration};
 
 /// For how much silence bytes that nobody wants are waited for after the last answer.
@@ -218,6 +219,7 @@ async fn respond(
         (false, _) => None,
     };
     write::response_head(io.borrow_mut().queue.gather(), &reply.head, delimiter, connection);
+    after_others().await;
     let outcome = pump(io, &mut reply, delimiter).await;
     reply.record.received = body.taken();
     if let Err(aborted) = outcome {
