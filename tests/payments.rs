@@ -199,7 +199,7 @@ async fn an_intent_without_an_outcome_is_pending_after_a_restart() {
     ledger
         .execute_batch(
             "UPDATE attempts SET state = 'intent', provider_ref = NULL, ended = NULL;
-             UPDATE payments SET state = 'pending', holder = 1, lease_until = 9999999999999;
+             UPDATE payments SET state = 'pending', holder = 1, lease_until = 9999999999999, last_entry = 2;
              DELETE FROM journal WHERE entry = 3;",
         )
         .expect("changed");

@@ -1,8 +1,10 @@
 //! Payments as this gateway's work has left them: what it saved last need not be read before its next save.
 //!
-//! Only ever a guess. A save that begins with one succeeds only if its row still has the holder, the
-//! last entry and the due time of the guess, and whoever changes a payment changes one of them; otherwise
-//! the payment is read. So forgetting costs a read, and nothing else.
+//! Only ever a guess. A save that begins with one succeeds only if its row still has the holder, the last entry and
+//! the due time of the guess; otherwise the payment is read. So forgetting costs a read, and nothing else. Whoever
+//! changes a payment changes one of the three, or only what each save sets anyway: the lease's end and the looks. A guess
+//! may also be of a write that was rolled back, and such a one never fits: it is taken out by the next save of its
+//! payment, and until then the row's last entry is older than the guess's.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,7 +20,7 @@ const MOST: usize = 16_384;
 pub(super) struct Known(Mutex<HashMap<PaymentId, Loaded>>);
 
 impl Known {
-    /// Remembers a payment whose lease this gateway holds.
+    /// Remembers a payment as a write leaves it, if that succeeds, whose lease this gateway then holds.
     pub(super) fn remember(&self, loaded: Loaded) {
         let mut known = self.known();
         if known.len() >= MOST {

@@ -60,7 +60,8 @@ fn refunds(connection: &Connection, id: &PaymentId) -> Result<Vec<StoredRefund>,
     Ok(found)
 }
 
-/// Whether a payment still is as it was loaded: whoever changes one changes something of this.
+/// Whether a payment still is as it was loaded, but for its lease's end and its looks, which every save sets: whoever
+/// changes anything else changes something of this.
 pub(super) fn is_unchanged(
     connection: &Connection,
     Loaded { payment, last_entry }: &Loaded,
@@ -88,8 +89,7 @@ pub(super) fn insert(
     key: &Digest,
     records: &[Record],
 ) -> Result<i64, LedgerError> {
-    let last_entry = add_to_journal(connection, new, None, records)?;
-    let last_entry = last_entry.ok_or_else(|| LedgerError::Conflict(format!("nothing says why {} is new", new.id)))?;
+    let last_entry = add_to_journal(connection, new, None, records)?.expect("records say why it is new");
     connection
         .prepare_cached(
             "INSERT INTO payments (id, client, order_id, amount, currency, method, capture, given_up, state, manual, \
@@ -199,14 +199,7 @@ fn update_attempt(
     stored: &StoredAttempt,
     changed: &StoredAttempt,
 ) -> Result<(), LedgerError> {
-    let update = |live: &str, values: &[&dyn ToSql]| {
-        let sql = format!(
-            "UPDATE attempts SET operation = ?3, state = ?4, lookup = ?5, provider_ref = ?6, decline_code = ?7, \
-             reason = ?8, next_action = ?9, ended = ?10, voiding = ?11, late_capture = ?12{live} \
-             WHERE payment = ?1 AND number = ?2"
-        );
-        connection.prepare_cached(&sql)?.execute(values)
-    };
+    let live_changes = stored.state.is_released() != changed.state.is_released();
     let values: [&dyn ToSql; 13] = [
         &id.as_str(),
         &changed.number,
@@ -222,13 +215,19 @@ fn update_attempt(
         &changed.late_capture.map(AttemptState::as_str),
         &!changed.state.is_released(),
     ];
-    // A column that is named is written to its indexes, even if it stays as it is.
-    if stored.state.is_released() == changed.state.is_released() {
-        update("", &values[..12])?;
-    } else {
-        update(", live = ?13", &values)?;
-    }
+    let values = if live_changes { &values[..] } else { &values[..12] };
+    connection.prepare_cached(&update_of_attempt(live_changes))?.execute(values)?;
     Ok(())
+}
+
+/// A column that is named is written to its indexes, even if it stays as it is: so `live` is named if it changes.
+pub(super) fn update_of_attempt(live: bool) -> String {
+    let live = if live { ", live = ?13" } else { "" };
+    format!(
+        "UPDATE attempts SET operation = ?3, state = ?4, lookup = ?5, provider_ref = ?6, decline_code = ?7, \
+         reason = ?8, next_action = ?9, ended = ?10, voiding = ?11, late_capture = ?12{live} \
+         WHERE payment = ?1 AND number = ?2"
+    )
 }
 
 fn insert_refund(connection: &Connection, id: &PaymentId, new: &StoredRefund) -> Result<(), LedgerError> {

@@ -35,7 +35,7 @@ pub(in crate::payments::ledger) fn save(
     save: &Save,
 ) -> Result<(), LedgerError> {
     let before = match known.take(&save.id) {
-        Some(known) if is_unchanged(connection, &known)? => Some(known),
+        Some(guess) if is_unchanged(connection, &guess)? => Some(guess),
         _ => load_one(connection, &save.id)?,
     };
     let before = before.ok_or_else(|| LedgerError::Conflict(format!("there is no payment {}", save.id)))?;
@@ -67,7 +67,7 @@ pub(in crate::payments::ledger) fn claim(
     if found.payment.is_held_from(lease.holder, now) {
         return Ok(Claimed::Held(Box::new(found.payment)));
     }
-    Ok(Claimed::Yes(Box::new(take(connection, known, found, lease)?)))
+    Ok(Claimed::Yes(Box::new(lend(connection, known, found, lease)?)))
 }
 
 /// Whether [`claim_due`] would find anything.
@@ -91,10 +91,10 @@ pub(in crate::payments::ledger) fn claim_due(
     // Whoever holds a payment is left alone until the lease ends; so that is when it may be looked at.
     let due = "WHERE coalesce(lease_until, due) <= ?1 ORDER BY coalesce(lease_until, due) LIMIT ?2";
     let found = load(connection, due, params![now.0, limit])?;
-    found.into_iter().map(|found| take(connection, known, found, lease)).collect()
+    found.into_iter().map(|found| lend(connection, known, found, lease)).collect()
 }
 
-fn take(connection: &Connection, known: &Known, mut found: Loaded, lease: Lease) -> Result<StoredPayment, LedgerError> {
+fn lend(connection: &Connection, known: &Known, mut found: Loaded, lease: Lease) -> Result<StoredPayment, LedgerError> {
     connection.prepare_cached("UPDATE payments SET holder = ?2, lease_until = ?3 WHERE id = ?1")?.execute(params![
         found.payment.id.as_str(),
         lease.holder.0,
@@ -153,7 +153,8 @@ pub(in crate::payments::ledger) fn by_provider_ref(
 const JOURNAL_OF: &str = "WITH RECURSIVE entries (entry, before) AS ( \
     SELECT entry, before FROM journal WHERE entry = (SELECT last_entry FROM payments WHERE id = ?1) \
     UNION ALL \
-    SELECT earlier.entry, earlier.before FROM entries JOIN journal AS earlier ON earlier.entry = entries.before)";
+    SELECT earlier.entry, earlier.before FROM entries \
+    JOIN journal AS earlier ON earlier.entry = entries.before AND earlier.entry < entries.entry)";
 
 pub(in crate::payments::ledger) fn journal(
     connection: &Connection,

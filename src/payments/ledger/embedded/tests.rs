@@ -314,6 +314,42 @@ fn the_end_of_a_long_log_is_asked_for_and_of_a_short_one_not() {
     }
 }
 
+/// The steps of a statement, as SQLite has compiled it: operation and second operand.
+fn steps(tables: &Connection, sql: &str) -> Vec<(String, i64)> {
+    let mut program = tables.prepare(&format!("EXPLAIN {sql}")).expect(sql);
+    program.raw_query().mapped(|row| Ok((row.get(1)?, row.get(3)?))).collect::<Result<_, _>>().expect(sql)
+}
+
+#[test]
+fn the_index_of_live_attempts_is_written_only_when_it_changes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(open(&file(&folder)));
+    let tables = Connection::open(file(&folder)).expect("opens");
+    let page = "SELECT rootpage FROM sqlite_schema WHERE name = 'one_live_attempt'";
+    let page: i64 = tables.query_row(page, [], |row| row.get(0)).expect("there");
+    for live_changes in [false, true] {
+        let steps = steps(&tables, &rows::update_of_attempt(live_changes));
+        assert_eq!(steps.contains(&("OpenWrite".into(), page)), live_changes);
+    }
+}
+
+#[tokio::test]
+async fn what_was_rolled_back_is_not_taken_for_saved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(open(&file(&folder)));
+    let (connection, known) = (Connection::open(file(&folder)).expect("opens"), Known::default());
+    statements::accept(&connection, &known, &new_payment(1)).expect("accepted");
+    let goes_on = Save { lease_until: Some(at(5)), ..save(1, vec![outcome(1, succeeded(1))]) };
+    connection.execute_batch("BEGIN").expect("begun");
+    statements::save(&connection, &known, &goes_on).expect("saved");
+    connection.execute_batch("ROLLBACK").expect("undone");
+    statements::save(&connection, &known, &goes_on).expect("saved at last");
+    let id = new_payment(1).id;
+    assert_eq!(statements::journal(&connection, &id).expect("readable").len(), 3);
+    let payment = statements::payment(&connection, &id).expect("readable").expect("there");
+    assert_eq!((payment.state, payment.attempts[0].state), (PaymentState::Succeeded, AttemptState::Succeeded));
+}
+
 #[test]
 fn no_write_makes_a_temporary_table() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -328,11 +364,7 @@ fn no_write_makes_a_temporary_table() {
         "INSERT INTO refunds (payment, number, state) VALUES (?1, ?2, ?3)",
         "UPDATE refunds SET state = ?3 WHERE payment = ?1 AND number = ?2",
     ] {
-        let steps: Vec<String> = tables
-            .prepare(&format!("EXPLAIN {sql}"))
-            .and_then(|mut program| program.raw_query().mapped(|row| row.get(1)).collect())
-            .expect(sql);
-        assert!(!steps.iter().any(|step| step == "OpenEphemeral"), "{sql}");
+        assert!(!steps(&tables, sql).iter().any(|(step, _)| step == "OpenEphemeral"), "{sql}");
     }
 }
 
