@@ -303,8 +303,9 @@ fn the_end_of_a_long_log_is_asked_for_and_of_a_short_one_not() {
     for (long, asked) in [(1_000, false), (10, true)] {
         let log_end = LogEnd::default();
         let _running = checkpointer::start(Arc::clone(&files), Arc::clone(&log_end), long);
-        // Each write waits until all of it is moved; then whatever had to be said of the one before is said.
-        for name in ["first", "second"] {
+        // Each write waits until all of it is moved. One look may move two of them, and says then what it has to say;
+        // the third is moved by a later one.
+        for name in ["first", "second", "third"] {
             let before = length();
             let insert = "INSERT INTO meta (name, value) VALUES (?1 || ?2, zeroblob(60000))";
             writing.execute(insert, rusqlite::params![name, long]).expect("written");
