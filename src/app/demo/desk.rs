@@ -131,6 +131,16 @@ mod tests {
         TcpStream::connect(alpha.address()).await.expect("it listens again");
     }
 
+    /// A payment was once charged by another demo's provider of the same name, which had got the port.
+    #[tokio::test]
+    async fn a_provider_that_is_down_keeps_its_port() {
+        let (desk, alpha) = desk().await;
+        assert_eq!(get(&desk, "/alpha/outage?mode=down").await.0, StatusCode::OK);
+        let other = tokio::net::TcpSocket::new_v4().expect("a socket");
+        let error = other.bind(alpha.address()).expect_err("it is taken");
+        assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    }
+
     #[tokio::test]
     async fn switching_twice_to_the_same_mode_changes_nothing() {
         let (desk, alpha) = desk().await;

@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Mutex;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -24,6 +24,9 @@ const MAX_BODY: usize = 1 << 20;
 
 /// Idle connections stay open longer than any caller keeps them, so that a caller's request never meets a close.
 const IDLE: Duration = Duration::from_secs(600);
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// An answer of a service.
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -44,7 +47,16 @@ pub(super) trait Service: Send + Sync + 'static {
 pub(super) struct Server<S> {
     service: Arc<S>,
     address: SocketAddr,
-    accepting: Mutex<Option<JoinHandle<()>>>,
+    door: Mutex<Door>,
+}
+
+/// Open or closed.
+#[derive(Debug, Default)]
+struct Door {
+    /// Has the listener and the connections.
+    accepting: Option<JoinHandle<()>>,
+    /// Keeps the address while nobody listens: whoever else got it would be taken for this service.
+    reserved: Option<TcpSocket>,
 }
 
 impl<S: Service> Server<S> {
@@ -54,8 +66,8 @@ impl<S: Service> Server<S> {
     /// The listener has no address.
     pub(super) fn start(listener: TcpListener, service: Arc<S>) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let accepting = Mutex::new(Some(tokio::spawn(accept(listener, Arc::clone(&service)))));
-        Ok(Self { service, address, accepting })
+        let accepting = Some(tokio::spawn(accept(listener, Arc::clone(&service))));
+        Ok(Self { service, address, door: Mutex::new(Door { accepting, reserved: None }) })
     }
 
     /// Where it listens, or did before it was closed.
@@ -70,25 +82,35 @@ impl<S: Service> Server<S> {
 
     /// Stops listening and cuts every connection; returns when new ones are refused.
     pub(super) async fn close(&self) {
-        if let Some(accepting) = self.accepting.lock().await.take() {
+        let mut door = self.door.lock().await;
+        if let Some(accepting) = door.accepting.take() {
             accepting.abort();
             // The listener and the connections live in the task: it must have ended before anybody relies on it.
             let _aborted = accepting.await;
+            door.reserved = bind(self.address).ok();
         }
     }
 
     /// Listens again on the same address, if it was closed.
     ///
     /// # Errors
-    /// Somebody else took the address in the meantime.
+    /// Somebody else took the address in the moment when it was closed.
     pub(super) async fn open(&self) -> io::Result<()> {
-        let mut accepting = self.accepting.lock().await;
-        if accepting.is_none() {
-            let listener = TcpListener::bind(self.address).await?;
-            *accepting = Some(tokio::spawn(accept(listener, Arc::clone(&self.service))));
+        let mut door = self.door.lock().await;
+        if door.accepting.is_none() {
+            let socket = door.reserved.take().map_or_else(|| bind(self.address), Ok)?;
+            door.accepting = Some(tokio::spawn(accept(socket.listen(BACKLOG)?, Arc::clone(&self.service))));
         }
         Ok(())
     }
+}
+
+/// A socket with this address that does not listen: connections to it are refused.
+fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 async fn accept<S: Service>(listener: TcpListener, service: Arc<S>) {
