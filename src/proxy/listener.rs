@@ -29,6 +29,7 @@ pub(super) fn bind(address: SocketAddr, cores: usize) -> io::Result<Vec<std::net
             socket.set_only_v6(true)?;
         }
         socket.bind(&address.into())?;
+        socket.set_tcp_nodelay(true)?; // what is accepted inherits it
         socket.listen(BACKLOG)?;
         let listener: std::net::TcpListener = socket.into();
         address = listener.local_addr()?;
@@ -79,7 +80,6 @@ pub(super) async fn accept(core: Rc<Core>, listener: std::net::TcpListener, serv
             Ok((stream, peer)) => {
                 pausing = false;
                 core.metrics().connections_accepted.inc();
-                let _ = stream.set_nodelay(true);
                 serve(stream, peer);
             }
             // The client left before it was accepted: the next one may be there already.

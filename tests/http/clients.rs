@@ -50,6 +50,22 @@ fn client_that_vanishes_while_sending_ends_the_request() {
 }
 
 #[test]
+fn client_that_said_it_would_close_is_not_waited_for() {
+    let backend = FakeBackend::echoing();
+    let gateway = TestGateway::before(&backend);
+    for request in [
+        "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "GET /last HTTP/1.0\r\nHost: a\r\n\r\n",
+        "POST /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody",
+    ] {
+        let mut client = gateway.client();
+        assert_eq!(client.send(request).response().text(), "/last");
+        assert!(client.rest().is_empty());
+        assert!(client.is_refused(), "{request}");
+    }
+}
+
+#[test]
 fn hundreds_of_idle_connections_disturb_nobody() {
     let backend = FakeBackend::echoing();
     let gateway = TestGateway::before(&backend);

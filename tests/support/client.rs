@@ -128,6 +128,13 @@ impl RawClient {
         }
     }
 
+    /// Nobody reads at the other end any more: its system has refused a byte, so that the next can't be sent.
+    pub(crate) fn is_refused(&mut self) -> bool {
+        let stream = &mut self.reader.stream;
+        let _ = stream.write_all(b"x");
+        stream.write_all(b"x").is_err()
+    }
+
     /// Ends the sending side only.
     pub(crate) fn half_close(&mut self) -> &mut Self {
         match self.reader.stream.shutdown(Shutdown::Write) {

@@ -177,6 +177,15 @@ impl ClientIo {
         }
     }
 
+    /// Whether a client that has announced its last request keeps to it: nothing from it is left to read, so that to
+    /// close the socket can't reset it and take the answer away. TLS has to say goodbye first.
+    pub(crate) fn has_said_all(&mut self) -> bool {
+        self.body.is_done()
+            && self.buffer.is_empty()
+            && matches!(self.stream, Stream::Plain(_))
+            && self.stream.is_quiet()
+    }
+
     /// Bytes written over the connection's life; a client that takes none is stalled.
     pub(crate) fn written(&self) -> u64 {
         self.written

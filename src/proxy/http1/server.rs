@@ -188,7 +188,7 @@ enum After {
     Next,
     /// Nothing, once the client has read everything.
     Linger,
-    /// Nothing: the connection is broken off.
+    /// Nothing: the connection is over, or broken off.
     Drop,
 }
 
@@ -203,7 +203,8 @@ async fn respond(
     let request = &reply.record.head;
     let unread = !io.borrow().body_is_done();
     let abandon = reply.close || (unread && !drains(io, request));
-    let close = request.close || abandon || core.draining.get();
+    let is_last = request.close && !abandon;
+    let close = is_last || abandon || core.draining.get();
     let delimiter = match reply.head.body {
         BodyLength::None | BodyLength::Exact(_) => Delimiter::Length,
         BodyLength::Unknown | BodyLength::UntilClose if request.version == Version::Http10 => Delimiter::Close,
@@ -231,7 +232,7 @@ async fn respond(
     drop(finished);
     *spare = record.finish();
     if close {
-        return After::Linger;
+        return if is_last && io.borrow_mut().has_said_all() { After::Drop } else { After::Linger };
     }
     if unread && !io.borrow().body_is_done() && !drain(io).await {
         return After::Linger;
