@@ -45,24 +45,29 @@ class Direct:
 
 
 class Nginx:
+    """nginx as a plain proxy; `extra_routes` are paths that get a location of their own."""
+
     label = "nginx"
 
-    def __init__(self, setup):
+    def __init__(self, setup, name="nginx", extra_routes=()):
         self.port, self.h2_port = free_ports(2)
+        folder = setup.folder / name
+        folder.mkdir()
         config = render(
             "nginx.conf",
-            setup.folder / "nginx.conf",
+            folder / "nginx.conf",
             threads=setup.threads,
-            folder=setup.folder,
+            folder=folder,
+            extra_locations="\n".join(f"        location {path} {{ proxy_pass http://backend; }}" for path in extra_routes),
             backend_port=setup.backend.port,
             port=self.port,
             h2_port=self.h2_port,
             reuseport="reuseport" if setup.threads > 1 else "",
         )
         self.process = Process(
-            ["nginx", "-p", setup.folder, "-e", setup.folder / "nginx-error.log", "-c", config],
+            ["nginx", "-p", folder, "-e", folder / "nginx-error.log", "-c", config],
             setup.cores.proxy,
-            setup.folder / "nginx.log",
+            folder / "nginx.log",
         )
         self.process.wait_for_port(self.port)
 

@@ -105,23 +105,28 @@ def _change_flags(setup, gateway, probe, effects, stop):
 
 
 def route_count(binaries, folder, options):
-    """Ten routes and a thousand: ten of them asked in turn, and all of them."""
+    """Ten routes and a thousand: ten of them asked in turn, and all of them; nginx with as many locations beside it."""
     with Setup(binaries, folder, Cores(1)) as setup:
-        gateways, samples = {}, {(10, 10): [], (1000, 10): [], (1000, 1000): []}
+        proxies = {}
         for count in (10, 1000):
-            routes = "\n".join(_route(number) for number in range(1, count + 1))
-            gateways[count] = setup.start(Figway, name=f"routes-{count}", extra_routes=routes)
+            numbers = range(1, count + 1)
+            routes = "\n".join(map(_route, numbers))
+            locations = [f"/api/v1/domain-{number}/things/" for number in numbers]
+            proxies[Figway, count] = setup.start(Figway, name=f"routes-{count}", extra_routes=routes)
+            proxies[Nginx, count] = setup.start(Nginx, name=f"locations-{count}", extra_routes=locations)
             render("routes.lua", setup.folder / f"routes-{count}.lua", count=count)
+        samples = {(proxy, *counts): [] for proxy in (Nginx, Figway) for counts in ((10, 10), (1000, 10), (1000, 1000))}
         for _ in range(options.rounds):
-            for count, asked in random.sample(list(samples), len(samples)):
-                gateway = gateways[count]
-                before = gateway.process.cpu_seconds()
+            for kind, count, asked in random.sample(list(samples), len(samples)):
+                proxy = proxies[kind, count]
+                before = proxy.process.cpu_seconds()
                 script = setup.folder / f"routes-{asked}.lua"
-                outcome = load.wrk(setup, gateway.port, "/", options.seconds, script=script)
-                spent = gateway.process.cpu_seconds() - before
-                samples[count, asked].append((outcome, spent / outcome.requests * 1e6))
+                outcome = load.wrk(setup, proxy.port, "/", options.seconds, script=script)
+                spent = proxy.process.cpu_seconds() - before
+                samples[kind, count, asked].append((outcome, spent / outcome.requests * 1e6))
         return [
             {
+                "proxy": kind.label,
                 "routes": count,
                 "asked": asked,
                 "failed": sum(outcome.failed for outcome, _ in taken),
@@ -129,7 +134,7 @@ def route_count(binaries, folder, options):
                 "cpu_s_per_million": median(cpu for _, cpu in taken),
                 "p99_ms": median(outcome.p99_ms for outcome, _ in taken),
             }
-            for (count, asked), taken in samples.items()
+            for (kind, count, asked), taken in samples.items()
         ]
 
 
