@@ -2,8 +2,9 @@
 """The payment benchmark: what the distributor adds to a payment, and what a provider that goes silent costs.
 
 `make bench-payments` calls this with --write. Rounds of the embedded ledger and of PostgreSQL alternate; numbers are
-medians over the rounds. Providers are simulated (src/simulator) and in the same process, so that no other program's
-time is measured; both ledgers sync every commit to disk. By hand, a short one:
+medians over the rounds. PostgreSQL runs only while it is measured, because its own background work would share the disk
+with the other. Providers are simulated (src/simulator) and in the same process, so that no other program's time is
+measured; both ledgers sync every commit to disk. By hand, a short one:
 
     bench/payments.py --rounds 1 --seconds 3 --outage 10
 """
@@ -16,6 +17,7 @@ import shutil
 import statistics
 import subprocess
 import tempfile
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import machine
@@ -49,7 +51,7 @@ def build(profile):
 
 
 class Postgres:
-    """A server of our own on a socket in a temporary folder, with PostgreSQL's own settings: it syncs each commit."""
+    """A server of our own in a temporary folder, with PostgreSQL's own settings: it syncs each commit."""
 
     def __init__(self):
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
@@ -63,23 +65,26 @@ class Postgres:
         if self.as_user:
             shutil.chown(self.folder, "postgres")
         self._run("initdb", "--username=figway", "--auth=trust", "--encoding=UTF8", "--locale=C")
-        self._run("pg_ctl", "start", "-w", "-l", self.folder / "log", "-o", f"-c listen_addresses= -k {self.folder}")
 
     def _run(self, program, *arguments):
         command = [*self.as_user, self.programs / program, *arguments, "-D", self.folder / "data"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
 
+    @contextmanager
     def database(self, name):
-        """The URL of a new, empty database."""
+        """The URL of a new, empty database; the server runs as long as it is used."""
         host = str(self.folder)
-        subprocess.run([self.programs / "createdb", "-h", host, "-U", "figway", name], check=True)
-        return f"postgres://figway@/{name}?host={host.replace('/', '%2F')}"
+        self._run("pg_ctl", "start", "-w", "-l", self.folder / "log", "-o", f"-c listen_addresses= -k {host}")
+        try:
+            subprocess.run([self.programs / "createdb", "-h", host, "-U", "figway", name], check=True)
+            yield f"postgres://figway@/{name}?host={host.replace('/', '%2F')}"
+        finally:
+            self._run("pg_ctl", "stop", "-m", "fast")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self._run("pg_ctl", "stop", "-m", "fast")
         shutil.rmtree(self.folder)
 
 
@@ -93,15 +98,18 @@ def rounds(options, load):
     """Results by (what, ledger), one a round."""
     results = {}
     with Postgres() as postgres, tempfile.TemporaryDirectory(dir=ROOT / "target") as folder:
+        places = {
+            "SQLite": lambda name: nullcontext(f"embedded:{folder}/{name}.db"),
+            "PostgreSQL": postgres.database,
+        }
         for number in range(options.rounds):
-            for ledger in ("SQLite", "PostgreSQL"):
+            for ledger, place in places.items():
                 for what, rate, seconds in (
                     ("steady", options.rate, options.seconds),
                     ("outage", options.outage_rate, options.outage),
                 ):
-                    name = f"{what}_{number}"
-                    place = f"embedded:{folder}/{name}.db" if ledger == "SQLite" else postgres.database(name)
-                    result = measure(load, what, place, rate, seconds)
+                    with place(f"{what}_{number}") as address:
+                        result = measure(load, what, address, rate, seconds)
                     print(f"round {number + 1}, {ledger}, {what}: {json.dumps(result)}", flush=True)
                     results.setdefault((what, ledger), []).append(result)
     return results
