@@ -12,6 +12,18 @@ const LOCK: i64 = 0x6669_6777_6C65_6467;
 
 /// Each brings the tables from its index to the next version.
 const MIGRATIONS: &[&str] = &[r#"
+    -- Words as domains: PostgreSQL reads a table's own CHECK anew for each statement that writes.
+    CREATE DOMAIN figway.payment_state AS text CHECK (VALUE IN ('not_processed', 'pending', 'requires_action',
+        'succeeded', 'declined', 'cancelled'));
+    CREATE DOMAIN figway.attempt_state AS text CHECK (VALUE IN ('intent', 'prepared', 'succeeded', 'declined',
+        'soft_declined', 'not_processed', 'unknown', 'resolving', 'voided', 'manual'));
+    CREATE DOMAIN figway.refund_state AS text CHECK (VALUE IN ('intent', 'succeeded', 'declined', 'not_processed',
+        'unknown', 'manual'));
+    CREATE DOMAIN figway.late_capture_state AS text CHECK (VALUE IN ('resolving', 'voided', 'manual'));
+    CREATE DOMAIN figway.void_reason AS text CHECK (VALUE IN ('unresolved', 'cancelled', 'expired', 'late_capture'));
+    CREATE DOMAIN figway.attempt_operation AS text CHECK (VALUE IN ('charge', 'prepare', 'confirm'));
+    CREATE DOMAIN figway.key_operation AS text CHECK (VALUE IN ('charge', 'confirm', 'cancel', 'refund'));
+
     CREATE TABLE figway.meta (
         name  text PRIMARY KEY,
         value bytea NOT NULL
@@ -26,8 +38,7 @@ const MIGRATIONS: &[&str] = &[r#"
         method      text NOT NULL,
         capture     boolean NOT NULL,
         given_up    boolean NOT NULL,
-        state       text NOT NULL CHECK (state IN ('not_processed', 'pending', 'requires_action', 'succeeded',
-                        'declined', 'cancelled')),
+        state       figway.payment_state NOT NULL,
         manual      boolean NOT NULL,
         at_rest     boolean NOT NULL,
         holder      bigint,
@@ -53,7 +64,7 @@ const MIGRATIONS: &[&str] = &[r#"
         key         bytea PRIMARY KEY,
         payment     text COLLATE "C" NOT NULL,
         fingerprint bytea NOT NULL,
-        operation   text NOT NULL CHECK (operation IN ('charge', 'confirm', 'cancel', 'refund')),
+        operation   figway.key_operation NOT NULL,
         refund      bigint
     );
     CREATE INDEX keys_by_payment ON figway.keys (payment);
@@ -62,9 +73,8 @@ const MIGRATIONS: &[&str] = &[r#"
         payment         text COLLATE "C" NOT NULL,
         number          bigint NOT NULL CHECK (number > 0),
         provider        text NOT NULL,
-        operation       text NOT NULL CHECK (operation IN ('charge', 'prepare', 'confirm')),
-        state           text NOT NULL CHECK (state IN ('intent', 'prepared', 'succeeded', 'declined', 'soft_declined',
-                            'not_processed', 'unknown', 'resolving', 'voided', 'manual')),
+        operation       figway.attempt_operation NOT NULL,
+        state           figway.attempt_state NOT NULL,
         order_reference text NOT NULL,
         lookup          text NOT NULL,
         provider_ref    text,
@@ -73,8 +83,8 @@ const MIGRATIONS: &[&str] = &[r#"
         next_action     json NOT NULL,
         started         bigint NOT NULL,
         ended           bigint,
-        voiding         text CHECK (voiding IN ('unresolved', 'cancelled', 'expired', 'late_capture')),
-        late_capture    text CHECK (late_capture IN ('resolving', 'voided', 'manual')),
+        voiding         figway.void_reason,
+        late_capture    figway.late_capture_state,
         PRIMARY KEY (payment, number)
     );
     -- The release rule: no further attempt while one is not released.
@@ -86,8 +96,7 @@ const MIGRATIONS: &[&str] = &[r#"
         payment         text COLLATE "C" NOT NULL,
         number          bigint NOT NULL CHECK (number > 0),
         amount          bigint NOT NULL CHECK (amount > 0),
-        state           text NOT NULL CHECK (state IN ('intent', 'succeeded', 'declined', 'not_processed', 'unknown',
-                            'manual')),
+        state           figway.refund_state NOT NULL,
         reference       text NOT NULL,
         refunded_before bigint NOT NULL,
         provider_ref    text,

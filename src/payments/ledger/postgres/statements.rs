@@ -37,7 +37,7 @@ macro_rules! prepared {
 prepared! {
     // Nothing happens if the key is taken.
     accept: "WITH taken AS (
-            INSERT INTO keys (payment, key, fingerprint, operation, refund) VALUES ($1, $21, $22, $23, $24)
+            INSERT INTO keys (payment, key, fingerprint, operation, refund) VALUES ($1, $21, $22, $23::text, $24)
             ON CONFLICT (key) DO NOTHING RETURNING payment
         ), begun AS (
             INSERT INTO attempts SELECT new.* FROM taken, json_populate_recordset(NULL::attempts, $19::text::json) new
@@ -57,7 +57,7 @@ prepared! {
     // All or nothing: only if the row is as whoever writes believes.
     // In order: an attempt is released before the next one begins, or the unique index refuses that.
     write: "WITH saved AS (
-            UPDATE payments SET given_up = $2, state = $3, manual = $4, at_rest = $5, holder = $6, lease_until = $7,
+            UPDATE payments SET given_up = $2, state = $3::text, manual = $4, at_rest = $5, holder = $6, lease_until = $7,
                 due = $8, looks = $9, entries = $13 + cardinality($14::text[]), updated = $10
             WHERE id = $1 AND entries = $13 AND holder = $15 AND due IS NOT DISTINCT FROM $16
             RETURNING id
@@ -78,7 +78,7 @@ prepared! {
             FROM saved, unnest($14::text[]) WITH ORDINALITY AS new (record, entry)
         )
         SELECT FROM saved",
-    note_key: "INSERT INTO keys (payment, key, fingerprint, operation, refund) VALUES ($1, $2, $3, $4, $5)",
+    note_key: "INSERT INTO keys (payment, key, fingerprint, operation, refund) VALUES ($1, $2, $3, $4::text, $5)",
     claim: "UPDATE payments SET holder = $2, lease_until = $3
         WHERE id = $1 AND (lease_until IS NULL OR lease_until <= $4 OR holder = $2)",
     // Whoever holds a payment is left alone until the lease ends; so that is when it may be looked at.

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rcgen::{CertificateParams, KeyPair};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
 
 use super::*;
@@ -83,24 +84,28 @@ async fn a_ledger_goes_on_by_itself_after_its_server_was_down() {
 }
 
 #[tokio::test]
-async fn the_database_itself_refuses_a_second_live_attempt_and_a_second_open_refund() {
+async fn the_database_itself_refuses_a_second_live_attempt_a_second_open_refund_and_unknown_words() {
     let Some(url) = database() else { return };
     drop(open(&url).await);
     let tables = tables(&url).await;
     let attempt = "INSERT INTO attempts (payment, number, provider, operation, state, order_reference, lookup, \
-                   next_action, started) VALUES ('p', $1, 'alpha', 'charge', $2, 'o', 'o', '{}', 0)";
+                   next_action, started) VALUES ('p', $1, 'alpha', 'charge', $2::text, 'o', 'o', '{}', 0)";
     for state in AttemptState::ALL.iter().filter(|state| **state != AttemptState::Planned) {
         tables.execute("DELETE FROM attempts", &[]).await.expect("deleted");
         tables.execute(attempt, &[&1_i64, &state.as_str()]).await.expect("the first one, in any state");
         assert_eq!(tables.execute(attempt, &[&2_i64, &"intent"]).await.is_ok(), state.is_released(), "{state:?}");
     }
     let refund = "INSERT INTO refunds (payment, number, amount, state, reference, refunded_before, started) \
-                  VALUES ('p', $1, 1, $2, 'r', 0, 0)";
+                  VALUES ('p', $1, 1, $2::text, 'r', 0, 0)";
     for state in ["intent", "unknown", "manual", "succeeded", "declined", "not_processed"] {
         tables.execute("DELETE FROM refunds", &[]).await.expect("deleted");
         tables.execute(refund, &[&1_i64, &state]).await.expect("the first one, in any state");
         let settled = matches!(state, "succeeded" | "declined" | "not_processed");
         assert_eq!(tables.execute(refund, &[&2_i64, &"intent"]).await.is_ok(), settled, "{state}");
+    }
+    for insert in [attempt, refund] {
+        let refused = tables.execute(insert, &[&3_i64, &"perhaps"]).await.expect_err("no state");
+        assert_eq!(refused.code(), Some(&SqlState::CHECK_VIOLATION));
     }
 }
 
