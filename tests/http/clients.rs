@@ -61,7 +61,21 @@ fn client_that_said_it_would_close_is_not_waited_for() {
         let mut client = gateway.client();
         assert_eq!(client.send(request).response().text(), "/last");
         assert!(client.rest().is_empty());
-        assert!(client.is_refused(), "{request}");
+        eventually("what it sends is refused", || client.is_refused());
+    }
+}
+
+#[test]
+fn client_whose_head_is_refused_may_go_on_sending_and_reads_why() {
+    let backend = FakeBackend::echoing();
+    let gateway = TestGateway::before(&backend);
+    let mut client = gateway.client();
+    client.send("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n");
+    assert_eq!(client.response().status, 501);
+    assert!(client.rest().is_empty());
+    for _ in 0..20 {
+        assert!(!client.is_refused());
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -172,6 +172,18 @@ fn body_that_ends_early_is_not_made_to_look_whole() {
     }
 }
 
+/// To HTTP/1.0 an end of the connection is the end of an answer without a length.
+#[test]
+fn body_that_ends_early_is_a_reset_to_an_old_client() {
+    for (rest, whole) in [("5\r\nhello\r\n0\r\n\r\n", true), ("5\r\nhello\r\n", false), ("50\r\nhello", false)] {
+        let answer = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{rest}");
+        let backend = FakeBackend::answering_once(answer);
+        let gateway = TestGateway::before(&backend);
+        let mut client = gateway.client();
+        assert_eq!(client.send("GET /x HTTP/1.0\r\nHost: a\r\n\r\n").ends_with_reset(), !whole, "{rest:?}");
+    }
+}
+
 #[test]
 fn request_as_a_whole_has_a_limit() {
     let backend = FakeBackend::start(|connection| {

@@ -128,11 +128,19 @@ impl RawClient {
         }
     }
 
-    /// Nobody reads at the other end any more: its system has refused a byte, so that the next can't be sent.
+    /// Sends a byte; whether that is refused because the other end has refused one before: nobody reads there any more.
     pub(crate) fn is_refused(&mut self) -> bool {
-        let stream = &mut self.reader.stream;
-        let _ = stream.write_all(b"x");
-        stream.write_all(b"x").is_err()
+        self.reader.stream.write_all(b"x").is_err()
+    }
+
+    /// Whether the connection ends with a reset, rather than as it ends when all is said.
+    pub(crate) fn ends_with_reset(&mut self) -> bool {
+        loop {
+            match self.reader.fill() {
+                Ok(true) => {}
+                ended => return ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset),
+            }
+        }
     }
 
     /// Ends the sending side only.

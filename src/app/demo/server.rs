@@ -85,7 +85,8 @@ impl<S: Service> Server<S> {
         let mut door = self.door.lock().await;
         if let Some(accepting) = door.accepting.take() {
             accepting.abort();
-            // The listener and the connections live in the task: it must have ended before anybody relies on it.
+            // The listener lives in the task, and the connections end with it: nobody may rely on that before it has
+            // ended. What a connection is writing at that moment may still arrive.
             let _aborted = accepting.await;
             door.reserved = bind(self.address).ok();
         }

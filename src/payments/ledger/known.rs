@@ -2,9 +2,9 @@
 //!
 //! Only ever a guess. A save that begins with one succeeds only if its row still has the holder, the last entry and
 //! the due time of the guess; otherwise the payment is read. So forgetting costs a read, and nothing else. Whoever
-//! changes a payment changes one of the three, or only what each save sets anyway: the lease's end and the looks. A guess
-//! may also be of a write that was rolled back, and such a one never fits: it is taken out by the next save of its
-//! payment, and until then the row's last entry is older than the guess's.
+//! changes a payment changes one of the three, or only what each save sets anyway: the lease's end and the looks.
+//! That also holds for a guess of a write that was rolled back: of a save with records, the row's last entry is older;
+//! of a claim, the row has not its holder, who is new for each piece of work.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -177,13 +177,19 @@ impl ClientIo {
         }
     }
 
-    /// Whether a client that has announced its last request keeps to it: nothing from it is left to read, so that to
-    /// close the socket can't reset it and take the answer away. TLS has to say goodbye first.
+    /// Whether a client that sends no further request keeps to that, as far as this core has heard: then the socket can
+    /// be closed, and the answer still arrives. With bytes unread, that would be a reset, which takes the answer away.
+    /// TLS has to say goodbye first.
     pub(crate) fn has_said_all(&mut self) -> bool {
         self.body.is_done()
             && self.buffer.is_empty()
             && matches!(self.stream, Stream::Plain(_))
             && self.stream.is_quiet()
+    }
+
+    /// The connection will end with a reset: all that tells a client that an answer without a length is not whole.
+    pub(crate) fn end_with_reset(&self) {
+        let _ = socket2::SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO));
     }
 
     /// Bytes written over the connection's life; a client that takes none is stalled.

@@ -61,9 +61,10 @@ pub(crate) async fn serve(core: Rc<Core>, peer: Peer, io: Rc<RefCell<ClientIo>>,
             }
             Incoming::Refused(error) => {
                 io.borrow_mut().begin_body(BodyLength::None, Duration::ZERO, false);
-                spare.head.close = true;
                 let record = Record::begin(&core, core.view(), std::mem::take(&mut spare), &peer);
-                (Reply::refusal(record, error), RequestBody::none())
+                let mut reply = Reply::refusal(record, error);
+                reply.close = true; // nobody knows where the next message begins
+                (reply, RequestBody::none())
             }
         };
         match respond(&core, &io, reply, &body, &mut spare).await {
@@ -225,6 +226,9 @@ async fn respond(
     reply.record.received = body.taken();
     if let Err(aborted) = outcome {
         reply.record.aborted = aborted;
+        if delimiter == Delimiter::Close {
+            io.borrow().end_with_reset();
+        }
         drop(reply);
         return After::Drop;
     }

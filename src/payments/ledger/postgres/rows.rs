@@ -13,7 +13,7 @@ use crate::payments::ledger::{Holder, KeyUse, Lease, LedgerError, StoredPayment}
 use crate::payments::money::{Currency, Money};
 use crate::payments::record::{Operation, PaymentState, Record};
 
-/// Where the parts of a payment stand in the rows of [`LOAD`]; other columns follow.
+/// Where the parts of a payment stand in the rows of [`load_query`]; other columns follow.
 const ATTEMPTS: usize = 16;
 const REFUNDS: usize = 17;
 pub(super) const AFTER_PAYMENT: usize = 18;

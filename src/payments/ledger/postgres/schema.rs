@@ -12,7 +12,7 @@ const LOCK: i64 = 0x6669_6777_6C65_6467;
 
 /// Each brings the tables from its index to the next version.
 const MIGRATIONS: &[&str] = &[r#"
-    -- Words as domains: PostgreSQL reads a table's own CHECK anew for each statement that writes.
+    -- Words as domains: PostgreSQL parses a table's own CHECKs again for each statement that writes; long ones cost.
     CREATE DOMAIN figway.payment_state AS text CHECK (VALUE IN ('not_processed', 'pending', 'requires_action',
         'succeeded', 'declined', 'cancelled'));
     CREATE DOMAIN figway.attempt_state AS text CHECK (VALUE IN ('intent', 'prepared', 'succeeded', 'declined',

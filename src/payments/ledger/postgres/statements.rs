@@ -1,8 +1,8 @@
 //! What each operation of the PostgreSQL ledger does.
 //!
 //! All but a `save` of what this gateway does not know are one statement, and so one transaction, sent
-//! together with whatever is read after it. Attempts and refunds travel as JSON of their rows: a payment is loaded by one statement, which
-//! sees one state of the ledger, and written by one, whatever changed.
+//! together with whatever is read after it. Attempts and refunds travel as JSON of their rows: a payment is
+//! loaded by one statement, which sees one state of the ledger, and written by one, whatever changed.
 
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Statement};
@@ -57,8 +57,8 @@ prepared! {
     // All or nothing: only if the row is as whoever writes believes.
     // In order: an attempt is released before the next one begins, or the unique index refuses that.
     write: "WITH saved AS (
-            UPDATE payments SET given_up = $2, state = $3::text, manual = $4, at_rest = $5, holder = $6, lease_until = $7,
-                due = $8, looks = $9, entries = $13 + cardinality($14::text[]), updated = $10
+            UPDATE payments SET given_up = $2, state = $3::text, manual = $4, at_rest = $5, holder = $6,
+                lease_until = $7, due = $8, looks = $9, entries = $13 + cardinality($14::text[]), updated = $10
             WHERE id = $1 AND entries = $13 AND holder = $15 AND due IS NOT DISTINCT FROM $16
             RETURNING id
         ), attempted AS (
