@@ -13,6 +13,7 @@ use crate::auth::Identity;
 use crate::clock::Timestamp;
 use crate::filters::{self, Answer, AuthMode, FilterRequest, Verdict};
 use crate::flags::{self, Decision, Flag};
+use crate::payments;
 use crate::problem::{Code, Problem};
 use crate::routing::{NormalPath, normalise};
 use crate::snapshot::{Backend, Choice, Refusal, RequestContext, Route, Snapshot, SnapshotHandle};
@@ -62,7 +63,14 @@ fn decide(snapshot: &Snapshot, request: &ExplainRequest, told: &mut Map<String, 
     told.insert("identity".into(), identity_json(identity.as_deref(), route, request));
     let context = RequestContext { fields: &fields, identity: identity.as_deref(), ip: CLIENT };
     Ok(match snapshot.choose(route, &context) {
-        Choice::Payments => json!({ "kind": "payments", "why": "the payment distributor answers" }),
+        Choice::Payments => {
+            let settings = snapshot.payments.as_ref();
+            let subpath = settings.and_then(|settings| path.path.strip_prefix(settings.path.as_str()));
+            if let Some(problem) = subpath.and_then(|subpath| payments::refusal(&request.method, subpath)) {
+                return Err(Box::new(Answer::Problem(problem, Vec::new())));
+            }
+            json!({ "kind": "payments", "why": "the payment distributor answers" })
+        }
         Choice::Backend { backend, flag } => {
             if let Some((flag, decision)) = flag {
                 told.insert("flag".into(), flag_json(flag, decision, &context, snapshot.flags.stale));

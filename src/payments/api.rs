@@ -20,27 +20,56 @@ use crate::problem::{Code, Problem};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// What a request asks for.
+enum Call<'a> {
+    Charge,
+    /// By a provider of this name.
+    Webhook(&'a str),
+    /// What may be a payment.
+    Show(&'a str),
+    /// `confirm`, `cancel` or `refund`.
+    FollowUp(PaymentId, &'a str),
+}
+
+impl<'a> Call<'a> {
+    /// By method and path; the answer if there is no such call.
+    fn of(method: &str, subpath: &'a str) -> Result<Self, ApiResponse> {
+        let by_post = |call| if method == "POST" { Ok(call) } else { Err(not_allowed("POST")) };
+        match subpath.split('/').collect::<Vec<_>>()[..] {
+            [""] => by_post(Call::Charge),
+            ["", "webhooks", provider] => by_post(Call::Webhook(provider)),
+            ["", id] if matches!(method, "GET" | "HEAD") => Ok(Call::Show(id)),
+            ["", id] if PaymentId::parse(id).is_some() => Err(not_allowed("GET, HEAD")),
+            ["", id, step @ ("confirm" | "cancel" | "refund")] => {
+                PaymentId::parse(id).map_or_else(|| Err(missing()), |id| by_post(Call::FollowUp(id, step)))
+            }
+            _ => {
+                let detail = "there is nothing here; payments are made with POST at the API's own path";
+                Err(refuse(Code::NotFound, detail))
+            }
+        }
+    }
+}
+
+/// Why the client API has no such call, if it has none: for whoever only asks what would happen.
+#[must_use]
+pub fn refusal(method: &str, subpath: &str) -> Option<Problem> {
+    match Call::of(method, subpath) {
+        Err(ApiResponse::Problem { problem, .. }) => Some(problem),
+        _ => None,
+    }
+}
+
 impl Distributor {
     /// Answers one call of the client API under the settings of the caller's snapshot. Runs on the
     /// control runtime; dropping the future does not stop a payment that has begun.
     pub async fn handle(self: Arc<Self>, settings: Arc<Settings>, request: ApiRequest) -> ApiResponse {
-        let path: Vec<&str> = request.subpath.split('/').collect();
-        match (path.as_slice(), request.method.as_str()) {
-            ([""], "POST") => self.post_charge(settings, request).await,
-            ([""], _) => not_allowed("POST"),
-            (["", "webhooks", provider], "POST") => self.receive_webhook(&settings, provider, &request).await,
-            (["", "webhooks", _], _) => not_allowed("POST"),
-            (["", id], "GET" | "HEAD") => self.get_payment(&settings, &request.client, id).await,
-            (["", id], _) if PaymentId::parse(id).is_some() => not_allowed("GET, HEAD"),
-            (["", id, step @ ("confirm" | "cancel" | "refund")], method) => match PaymentId::parse(id) {
-                Some(id) if method == "POST" => {
-                    let step = (*step).to_owned();
-                    self.post_follow_up(settings, &request, id, &step).await
-                }
-                Some(_) => not_allowed("POST"),
-                None => missing(),
-            },
-            _ => refuse(Code::NotFound, "there is nothing here; payments are made with POST at the API's own path"),
+        match Call::of(&request.method, &request.subpath) {
+            Ok(Call::Charge) => self.post_charge(settings, request).await,
+            Ok(Call::Webhook(provider)) => self.receive_webhook(&settings, provider, &request).await,
+            Ok(Call::Show(id)) => self.get_payment(&settings, &request.client, id).await,
+            Ok(Call::FollowUp(id, step)) => self.post_follow_up(settings, &request, id, step).await,
+            Err(answer) => answer,
         }
     }
 

@@ -46,6 +46,7 @@ use bytes::Bytes;
 use crate::problem::Problem;
 
 pub use answer::without_ledger;
+pub use api::refusal;
 pub use capacity::Capacity;
 pub use card_numbers::{contains as holds_card_number, masked as mask_card_number};
 pub use demotion::Demotion;

@@ -19,6 +19,10 @@ routes:
      backends: {legacy: monolith, new: member}, cors: {origins: ["https://shop.example"]}}
   - {name: open, path: "/open/{*rest}", auth: none, backend: monolith}
   - {name: hosted, path: "/hosted", host: shop.example, auth: optional, backend: member}
+payments:
+  path: /pay
+  ledger: {embedded: pay.db}
+  providers: [{name: alpha, adapter: canonical, base_url: "http://127.0.0.1:7100", weight: 1}]
 "#;
 
 const FLAGS: &str = r"
@@ -76,10 +80,21 @@ fn what_the_gateway_would_refuse_is_explained() {
         (ask("GET", "/nothing"), 404, "no-route"),
         (ask("GET", "/members/%00"), 400, "invalid-path"),
         (ask("GET", "/members/a%2fb"), 400, "invalid-path"),
+        (by("u1", ask("DELETE", "/pay")), 405, "method-not-allowed"),
+        (by("u1", ask("GET", "/pay/pay_01M7ZQ2E22KS1HBC28PSP7HWYT/refund")), 405, "method-not-allowed"),
+        (by("u1", ask("POST", "/pay/x/y/z")), 404, "not-found"),
     ] {
         let outcome = explain(&snapshot, &request)["outcome"].clone();
         assert_eq!(outcome["kind"], "refused", "{request:?}");
         assert_eq!((&outcome["status"], &outcome["code"]), (&json!(status), &json!(code)), "{request:?}");
+    }
+}
+
+#[test]
+fn a_payment_goes_to_the_distributor() {
+    for (method, path) in [("POST", "/pay"), ("GET", "/pay/pay_01M7ZQ2E22KS1HBC28PSP7HWYT")] {
+        let told = explain(&snapshot(), &by("u1", ask(method, path)));
+        assert_eq!(told["outcome"]["kind"], "payments", "{told}");
     }
 }
 
