@@ -121,18 +121,10 @@ pub(super) struct Routes {
 
 /// Every route, as far as it is sound.
 pub(super) fn lower(root: &Cursor<'_>, targets: &mut Targets<'_>, lowering: &mut Lowering<'_>) -> Routes {
-    let mut names: HashMap<&str, usize> = HashMap::new();
     let mut routes = Routes::default();
-    for item in root.items_of("routes") {
-        if let Some(name) = item.get("name").filter(|name| name.text().is_some()) {
-            let text = name.text().unwrap_or_default();
-            if let Some(line) = names.get(text) {
-                let message =
-                    format!("{} is also the name of the route on line {line}; names are unique", quoted(text));
-                lowering.report.error(&name.spot(), message);
-            }
-            names.entry(text).or_insert(name.spot().at.line);
-        }
+    let items = root.items_of("routes");
+    check_names(&items, "route", lowering);
+    for item in items {
         match lower_route(&item, targets, lowering) {
             Some(lowered) => routes.sound.push(lowered),
             None => routes.unsound.extend(requests_of(&item)),
@@ -165,7 +157,7 @@ fn lower_route(item: &Cursor<'_>, targets: &mut Targets<'_>, lowering: &mut Lowe
     let auth = auth_mode(item);
     auth.into_iter().for_each(|auth| check_issuers(item, auth, targets, lowering));
     let methods = lower_methods(item, lowering);
-    let cors = item.get("cors").map(|cors| lower_cors(&cors, methods.as_deref().unwrap_or_default(), lowering));
+    let cors = item.get("cors").map(|cors| lower_cors(&cors, methods.as_deref().unwrap_or_default(), auth, lowering));
     let timeouts = overrides(item);
     let target = target(item, targets, lowering)?;
     // Several backends may differ in what they allow; the first stands for them, so that a warning comes once.
@@ -191,6 +183,19 @@ fn lower_route(item: &Cursor<'_>, targets: &mut Targets<'_>, lowering: &mut Lowe
         host: item.text_of("host").map(str::to_ascii_lowercase),
     };
     Some(Lowered { route, place: path.spot() })
+}
+
+/// Items of a list have names of their own, also those with other mistakes.
+pub(super) fn check_names(items: &[Cursor<'_>], what: &str, lowering: &mut Lowering<'_>) {
+    let mut lines: HashMap<&str, usize> = HashMap::new();
+    for name in items.iter().filter_map(|item| item.get("name")) {
+        let Some(text) = name.text() else { continue };
+        if let Some(line) = lines.get(text) {
+            let message = format!("{} is also the name of the {what} on line {line}; names are unique", quoted(text));
+            lowering.report.error(&name.spot(), message);
+        }
+        lines.entry(text).or_insert(name.spot().at.line);
+    }
 }
 
 /// Other routers write parameters as `:id` and the rest as `*`; here both are plain text.
@@ -263,8 +268,8 @@ fn is_method(method: &Cursor<'_>) -> bool {
     method.scalar().is_some_and(|scalar| check_scalar(scalar, &METHOD).is_ok())
 }
 
-fn lower_cors(cors: &Cursor<'_>, of_route: &[String], lowering: &mut Lowering<'_>) -> Cors {
-    let lower_case = |key| cors.texts_of(key).iter().map(|name| name.to_ascii_lowercase()).collect();
+fn lower_cors(cors: &Cursor<'_>, of_route: &[String], auth: Option<AuthMode>, lowering: &mut Lowering<'_>) -> Cors {
+    let lower_case = |key| cors.texts_of(key).iter().map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>();
     let methods = if cors.get("methods").is_some() { cors.texts_of("methods") } else { of_route.to_vec() };
     let origins = cors.texts_of("origins");
     let credentials = cors.bool_of("credentials").unwrap_or(false);
@@ -278,10 +283,16 @@ fn lower_cors(cors: &Cursor<'_>, of_route: &[String], lowering: &mut Lowering<'_
         let place = cors.get("origins").unwrap_or_else(|| cors.clone()).spot();
         lowering.report.error(&place, "\"*\" includes every other origin in this list; write it alone, or remove it");
     }
+    let headers = lower_case("headers");
+    if auth == Some(AuthMode::Required) && !headers.iter().any(|name| name == "authorization") {
+        let place = cors.get("headers").unwrap_or_else(|| cors.clone()).spot();
+        let message = "\"auth: required\" demands a token that browsers may not send; add authorization to `headers`";
+        lowering.report.warning(&place, message);
+    }
     Cors {
         origins,
         methods,
-        headers: lower_case("headers"),
+        headers,
         expose: lower_case("expose"),
         credentials,
         max_age: cors.duration_of("max_age").unwrap_or(DEFAULT_MAX_AGE),

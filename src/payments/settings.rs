@@ -8,7 +8,6 @@
 #[cfg(test)]
 mod sample;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,11 +70,7 @@ impl Settings {
         } else if self.providers.iter().all(|provider| provider.weight == 0) {
             wrong("providers".into(), "all weights are 0, so no payment could go anywhere; give one a weight");
         }
-        let mut names = HashSet::new();
         for (index, provider) in self.providers.iter().enumerate() {
-            if !names.insert(&provider.name) {
-                wrong(format!("providers[{index}].name"), "another provider has this name; names are unique");
-            }
             if provider.base_url.is_https() && provider.tls.is_none() {
                 wrong(format!("providers[{index}].base_url"), "https needs trust roots; none could be loaded");
             }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::cursor::Cursor;
 use super::lowering::Lowering;
 use super::quote::quoted;
-use super::routes::AUTH_MODE;
+use super::routes::{AUTH_MODE, check_names};
 use super::shape::{DAY, Section, Shape, default, list, optional, required, section};
 use super::targets::Targets;
 use crate::payments::{Provider, Settings};
@@ -61,6 +61,7 @@ pub(super) fn lower(payments: &Cursor<'_>, targets: &mut Targets<'_>, lowering: 
     let weights = weights::lower(payments, targets, lowering);
     let demote = availability::demote(payments, lowering);
     let items = payments.items_of("providers");
+    check_names(&items, "provider", lowering);
     let mut adapters = adapter::Adapters::default();
     let providers: Vec<_> = items.iter().filter_map(|item| provider::lower(item, &mut adapters, lowering)).collect();
     let weights = weights.filter(|_| providers.len() == items.len())?;

@@ -186,6 +186,23 @@ fn weaker_protection_behind_a_method_is_worth_a_look() {
 }
 
 #[test]
+fn a_token_that_no_browser_can_send_is_worth_a_look() {
+    for (auth, headers, expected) in [
+        ("required", "", &[("3:61 routes[0].cors", "a token that browsers may not send")][..]),
+        ("required", ", headers: [x-a]", &[("3:106 routes[0].cors.headers", "add authorization to `headers`")]),
+        ("required", ", headers: [Authorization]", &[]),
+        ("optional", "", &[]),
+    ] {
+        let cors = format!("{{origins: [\"https://shop.example\"]{headers}}}");
+        let setup = with_routes(&format!("  - {{name: a, path: /a, auth: {auth}, backend: old, cors: {cors}}}\n"));
+        let issuer = "auth: {issuers: [{issuer: i, audiences: [x], jwks: {url: \"https://i.example/\"}}]}\n";
+        let text = std::fs::read_to_string(setup.path().join("config/gateway.yaml")).expect("config");
+        let setup = setup.file("config/gateway.yaml", &format!("{text}{issuer}")).file("flags/a.yaml", "");
+        setup.warnings(expected);
+    }
+}
+
+#[test]
 fn required_tokens_need_an_issuer() {
     errors(
         "routes:\n  - {name: a, path: /a, backend: monolith}\n",

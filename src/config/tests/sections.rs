@@ -358,9 +358,16 @@ fn payments_become_settings_and_two_routes() {
         &[
             ("2:9 payments.path", "\"/pay/\" is not a plain path"),
             ("7:115 payments.providers[0].currencies[0]", "\"eur\" is no currency in use"),
-            ("8:14 payments.providers[1].name", "\"alpha\": another provider has this name"),
+            ("8:14 payments.providers[1].name", "\"alpha\" is also the name of the provider on line 7"),
             ("8:100 payments.providers[1].methods[0]", "\"Card\" is no payment method"),
         ],
     );
     errors(&text.replace("70", "0").replace("30", "0"), &[("7:5 payments.providers", "all weights are 0")]);
+    errors(
+        &text.replace("beta", "alpha").replacen("http://", "ftp://", 1),
+        &[
+            ("7:51 payments.providers[0].base_url", "must start with http"),
+            ("8:14 payments.providers[1].name", "\"alpha\" is also the name of the provider on line 7"),
+        ],
+    );
 }
