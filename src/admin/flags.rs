@@ -123,8 +123,8 @@ impl<B: DeserializeOwned> Conditional<B> {
             return Err(no_such_flag(&key));
         }
         let if_match = request::if_match(request.headers())?;
-        if if_match > snapshot.revision {
-            let detail = format!("revision {if_match} does not exist yet; the gateway is at {}", snapshot.revision);
+        if if_match == Revision(0) || if_match > snapshot.revision {
+            let detail = format!("there is no revision {if_match}; the gateway is at {}", snapshot.revision);
             return Err(stale(detail, snapshot.revision));
         }
         Ok(Self { key, if_match, body: body::json(request, &state.limits).await? })

@@ -37,12 +37,11 @@ pub(super) fn change(
     }
     let known = config::definition_keys();
     let listed = known.iter().copied().collect::<Vec<_>>().join(", ");
-    let unknown = changes.keys().filter(|key| !known.contains(key.as_str()));
-    let unknown: Vec<String> = unknown.map(|key| format!("{key:?} is no key of a flag; use one of {listed}")).collect();
-    if !unknown.is_empty() {
-        return Err(ChangeError::Invalid(unknown));
-    }
-    apply(publisher, wish, |_| Ok(Step { changes: changes.clone(), undoes: None }))
+    let (changes, unknown): (Map<String, Value>, Map<String, Value>) =
+        changes.clone().into_iter().partition(|(key, _)| known.contains(key.as_str()));
+    let unknown: Vec<_> =
+        unknown.keys().map(|key| format!("{key:?} is no key of a flag; use one of {listed}")).collect();
+    apply(publisher, wish, |_| Ok(Step { changes: changes.clone(), mistakes: unknown.clone(), undoes: None }))
 }
 
 /// Takes the last change of a flag back.
@@ -58,13 +57,15 @@ pub(super) fn undo(publisher: &mut Publisher, wish: &Wish) -> Result<Changed, Ch
                 format!("the last change of {} made it; to undo that, remove it from {}", flag.key, flag.file);
             return Err(ChangeError::Conflict(message));
         };
-        Ok(Step { changes: difference(&flag.to_json(), before), undoes: Some(last.revision) })
+        Ok(Step { changes: difference(&flag.to_json(), before), mistakes: vec![], undoes: Some(last.revision) })
     })
 }
 
 /// What is to be done to the definition as it is now.
 struct Step {
     changes: Map<String, Value>,
+    /// What is wrong with the wish, beside what the changes will turn out to be; then nothing is done.
+    mistakes: Vec<String>,
     undoes: Option<Revision>,
 }
 
@@ -100,10 +101,14 @@ fn apply(
         let snapshot = current(publisher)?;
         let flag = snapshot.flags.flags.get(&wish.key).ok_or_else(|| ChangeError::NotFound(wish.key.clone()))?;
         check_seen(publisher, wish, snapshot.revision)?;
-        let Step { changes, undoes } = step(flag)?;
+        let Step { changes, mistakes, undoes } = step(flag)?;
         let (path, before) = file_of(publisher, flag)?;
         let after = edit::edit(&before, flag.key.as_str(), &changes).map_err(|error| refusal(&path, &error))?;
-        let tried = try_out(publisher, &snapshot, flag, &path, &after)?;
+        let tried = match try_out(publisher, &snapshot, flag, &path, &after) {
+            Err(ChangeError::Invalid(more)) => return Err(ChangeError::Invalid([mistakes, more].concat())),
+            _ if !mistakes.is_empty() => return Err(ChangeError::Invalid(mistakes)),
+            tried => tried?,
+        };
         let wanted = tried.to_json();
         if same_definition(&flag.to_json(), &wanted) {
             return Ok(Changed { revision: snapshot.revision, flag: wanted });

@@ -147,6 +147,8 @@ async fn what_is_not_valid_never_reaches_the_disk() {
         (json!({"percent": 101}), "percentage"),
         (json!({"colour": "red"}), "\"colour\" is no key of a flag"),
         (json!({"colour": null}), "\"colour\" is no key of a flag"),
+        // All that is wrong, not only what is found first.
+        (json!({"colour": "red", "percent": 101}), "percentage"),
         (json!({"stage": null}), "stage is missing"),
         (json!({}), "empty"),
         (json!({"kind": "a\nb: c\n"}), "kind is migration or switch"),
