@@ -136,9 +136,9 @@ mod tests {
     async fn a_provider_that_is_down_keeps_its_port() {
         let (desk, alpha) = desk().await;
         assert_eq!(get(&desk, "/alpha/outage?mode=down").await.0, StatusCode::OK);
-        let other = tokio::net::TcpSocket::new_v4().expect("a socket");
-        let error = other.bind(alpha.address()).expect_err("it is taken");
+        let error = TcpListener::bind(alpha.address()).await.expect_err("it is taken");
         assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+        assert_eq!(get(&desk, "/alpha/outage?mode=off").await.0, StatusCode::OK);
     }
 
     #[tokio::test]

@@ -88,7 +88,7 @@ impl<S: Service> Server<S> {
             // The listener lives in the task, and the connections end with it: nobody may rely on that before it has
             // ended. What a connection is writing at that moment may still arrive.
             let _aborted = accepting.await;
-            door.reserved = bind(self.address).ok();
+            door.reserved = bind(self.address).and_then(reserve).ok();
         }
     }
 
@@ -100,6 +100,7 @@ impl<S: Service> Server<S> {
         let mut door = self.door.lock().await;
         if door.accepting.is_none() {
             let socket = door.reserved.take().map_or_else(|| bind(self.address), Ok)?;
+            socket.set_reuseaddr(true)?;
             door.accepting = Some(tokio::spawn(accept(socket.listen(BACKLOG)?, Arc::clone(&self.service))));
         }
         Ok(())
@@ -111,6 +112,12 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
+    Ok(socket)
+}
+
+/// Keeps others from listening there: the system lets them, as long as both allow the address to be used again.
+fn reserve(socket: TcpSocket) -> io::Result<TcpSocket> {
+    socket.set_reuseaddr(false)?;
     Ok(socket)
 }
 
