@@ -68,9 +68,17 @@ impl Declared {
 
     /// What an answer means, and why.
     pub(super) fn judgement(&self, call: &Call<'_>, answer: &Answer) -> Judgement {
-        match self.plan.operations.get(&call.operation) {
-            Some(Planned::Call(_, judge)) => judge.judge(call, answer),
-            _ => Judge::default().judge(call, answer),
+        match self.judge_of(call.operation) {
+            Some(judge) => judge.judge(call, answer),
+            None => Judge::default().judge(call, answer),
+        }
+    }
+
+    /// How the answers to an operation are judged, if the adapter has it.
+    pub(super) fn judge_of(&self, operation: Operation) -> Option<&Judge> {
+        match self.plan.operations.get(&operation) {
+            Some(Planned::Call(_, judge)) => Some(judge),
+            _ => None,
         }
     }
 

@@ -6,17 +6,25 @@
 
 use std::collections::BTreeMap;
 
+use http::StatusCode;
 use minijinja::value::Value;
 
 use super::draft::{AnswerFormat, Class, Echo};
 use super::expression::Expression;
 use super::filters;
-use super::variables::Variables;
+use super::variables::{Variables, is_readable};
 use super::{Answer, Call};
 use crate::payments::money::MAX_AMOUNT;
 use crate::payments::record::Operation;
 use crate::payments::verdict::{Doubt, Proof, Verdict};
 
+/// What anything between Figway and the provider may answer, which knows nothing of what happened behind it.
+pub(super) const PROVES_NOTHING: &[StatusCode] = &[
+    StatusCode::INTERNAL_SERVER_ERROR,
+    StatusCode::BAD_GATEWAY,
+    StatusCode::SERVICE_UNAVAILABLE,
+    StatusCode::GATEWAY_TIMEOUT,
+];
 /// Longest reference or code that is believed.
 const MAX_TEXT: usize = 255;
 /// Longest value that is handed to the customer's device.
@@ -70,6 +78,20 @@ enum Echoed {
 impl Judge {
     /// What the answer to the call means.
     pub(super) fn judge(&self, call: &Call<'_>, answer: &Answer) -> Judgement {
+        let judgement = self.by_rules(call, answer);
+        if !PROVES_NOTHING.contains(&answer.status)
+            || matches!(judgement.verdict, Verdict::Unknown { .. })
+            || is_readable(answer, self.format)
+        {
+            return judgement;
+        }
+        let status = answer.status.as_u16();
+        let reason = format!("{}, but a {status} with such a body may come from anything on the way", judgement.reason);
+        Judgement { verdict: unknown(Doubt::Unreadable), reason, ..judgement }
+    }
+
+    /// The same by the rules alone, however little the answer proves.
+    pub(super) fn by_rules(&self, call: &Call<'_>, answer: &Answer) -> Judgement {
         let variables = self.variables(call, answer);
         for (index, rule) in self.rules.iter().enumerate() {
             match rule.when.holds(&variables) {

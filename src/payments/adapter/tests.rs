@@ -174,15 +174,20 @@ fn an_adapter_needs_the_credentials_that_it_requires_and_shows_none() {
     assert_eq!(adapter.masked(r#"a+b/c"d k=a%2Bb%2Fc%22d {"k":"a+b/c\"d"}"#), r#"[k] k=[k] {"k":"[k]"}"#);
 }
 
-#[test]
-fn a_rule_that_cannot_be_judged_ends_the_search() {
-    let draft = serde_saphyr::from_str(
-        "{description: d, operations: {charge: {request: {method: POST, path: /c}, classify: [\
-         {when: 'status == 429 and body.code == \"lock\"', as: unknown}, {when: 'status == 429', as: full}]}}}",
-    );
+/// An adapter that judges the answers to charges by these rules.
+fn judging(rules: &str) -> Declared {
+    let draft = serde_saphyr::from_str(&format!(
+        "{{description: d, operations: {{charge: {{request: {{method: POST, path: /c}}, classify: [{rules}]}}}}}}"
+    ));
     let plan = Arc::new(Plan::compile("test", draft.expect("an adapter")).expect("compiles"));
     let stamp = || Stamp { at: Timestamp(0), nonce: String::new() };
-    let adapter = Declared::new(plan, BTreeMap::new(), stamp).expect("complete");
+    Declared::new(plan, BTreeMap::new(), stamp).expect("complete")
+}
+
+#[test]
+fn a_rule_that_cannot_be_judged_ends_the_search() {
+    let adapter =
+        judging("{when: 'status == 429 and body.code == \"lock\"', as: unknown}, {when: 'status == 429', as: full}");
     let check = |body: &str, class: &str| {
         assert_eq!(adapter.classify(&charge(), &answer(429, body)).class(), class, "{body}");
     };
@@ -191,4 +196,20 @@ fn a_rule_that_cannot_be_judged_ends_the_search() {
     check("", "unknown");
     check("{}", "unknown");
     assert!(adapter.explain(&charge(), &answer(429, "")).starts_with("classify[0] can't be judged"));
+}
+
+#[test]
+fn a_5xx_that_nobody_can_read_is_unknown_whatever_the_rules_say() {
+    let adapter = judging("{when: 'status >= 500 and headers.via is not defined', as: not_processed}");
+    for (status, body, class) in [
+        (503, r#"{"said":"by the provider"}"#, "not_processed"),
+        (501, "<html>", "not_processed"),
+        (500, "<html>", "unknown"),
+        (502, "<html>", "unknown"),
+        (503, "", "unknown"),
+        (504, r#"{"cut":"#, "unknown"),
+    ] {
+        assert_eq!(adapter.classify(&charge(), &answer(status, body)).class(), class, "{status} {body}");
+    }
+    assert!(adapter.explain(&charge(), &answer(502, "<html>")).contains("may come from anything on the way"));
 }

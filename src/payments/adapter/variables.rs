@@ -101,6 +101,11 @@ fn found(verdict: Option<&Verdict>) -> Value {
     Value::from_pairs(found)
 }
 
+/// Whether the body is of the form that the provider answers in.
+pub(super) fn is_readable(answer: &Answer, format: AnswerFormat) -> bool {
+    body(answer, format).is_some()
+}
+
 /// The body as a tree; `None` if it is empty, of another form or another character set, or names a member twice.
 fn body(answer: &Answer, format: AnswerFormat) -> Option<Value> {
     let declared = answer.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");

@@ -254,6 +254,27 @@ fn no_rule_concludes_anything_from_a_bare_5xx() {
 }
 
 #[test]
+fn no_rule_concludes_anything_from_what_a_proxy_says_by_itself() {
+    for rule in [
+        "status == 502 and headers[\"content-type\"] == \"text/html\"",
+        "status == 500 and body == {}",
+        "status == 500 and body is mapping",
+        "status >= 500 and body is mapping and body.error is not defined",
+        "status == 500 and body.error is defined",
+        "status == 503 and body.message is string",
+        "status == 504 and body.title is defined",
+        "status >= 500 and body.error.code is number",
+    ] {
+        let more = format!("as: succeeded}}\n      - {{when: '{rule}', as: not_processed}}\n");
+        let said = said(&least(&[("as: succeeded}\n", &more)]), Severity::Error);
+        assert!(
+            matches!(&*said, [one] if one.contains("anything before the provider may send one")),
+            "{rule}: {said:?}"
+        );
+    }
+}
+
+#[test]
 fn a_rule_that_no_example_reaches_is_worth_a_warning() {
     let setup = least(&[("as: succeeded}\n", "as: succeeded}\n      - {when: 'status == 429', as: full}\n")]);
     let said = said(&setup, Severity::Warning);
