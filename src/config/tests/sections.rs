@@ -362,6 +362,7 @@ fn payments_become_settings_and_two_routes() {
             ("8:100 payments.providers[1].methods[0]", "\"Card\" is no payment method"),
         ],
     );
+    errors(&text.replace("10s", "0s"), &[("5:13 payments.deadline", "\"0s\" is out of range")]);
     errors(&text.replace("70", "0").replace("30", "0"), &[("7:5 payments.providers", "all weights are 0")]);
     errors(
         &text.replace("beta", "alpha").replacen("http://", "ftp://", 1),
