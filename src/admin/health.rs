@@ -31,7 +31,8 @@ impl Readiness {
         Self::default()
     }
 
-    /// The issuers' keys were fetched once, or there are none to fetch.
+    /// Each issuer was asked for its keys, and answered or failed. Not ready before, so that the first tokens find their
+    /// keys; but a gateway that waited for an issuer that is down would be down as long, for everybody.
     pub fn keys_are_prefetched(&self) {
         self.keys_prefetched.store(true, Ordering::Relaxed);
     }

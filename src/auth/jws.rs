@@ -39,11 +39,14 @@ impl<'token> Jws<'token> {
         }
         let (signed, signature) = token.rsplit_once('.').ok_or(NOT_COMPACT)?;
         let (header, payload) = signed.split_once('.').ok_or(NOT_COMPACT)?;
-        if header.is_empty() || payload.is_empty() || signature.is_empty() || payload.contains('.') {
+        if header.is_empty() || payload.is_empty() || payload.contains('.') {
             return Err(NOT_COMPACT);
         }
         let header = members(header, "the token's header is not a JSON object with unique members")?;
         let (algorithm, kid) = judge_header(&header)?;
+        if signature.is_empty() {
+            return Err(NOT_COMPACT);
+        }
         let claims = members(payload, "the token's payload is not a JSON object with unique members")?;
         let signature = decode(signature)?;
         Ok(Self { signed: signed.as_bytes(), algorithm, kid, claims, signature })

@@ -150,8 +150,10 @@ fn unsigned_tokens_are_refused_however_none_is_spelled() {
     let payload = URL_SAFE_NO_PAD.encode(Value::Object(claims(json!({}))).to_string());
     for alg in ["none", "None", "NONE", "nOnE", ""] {
         let header = URL_SAFE_NO_PAD.encode(json!({"alg": alg}).to_string());
-        refused(&ed_authenticator(), &format!("{header}.{payload}."), "three parts");
-        refused(&ed_authenticator(), &format!("{header}.{payload}.AAAA"), "algorithm is not accepted");
+        for signature in ["", "AAAA"] {
+            let token = format!("{header}.{payload}.{signature}");
+            refused(&ed_authenticator(), &token, "algorithm is not accepted");
+        }
     }
 }
 

@@ -120,6 +120,11 @@ impl EmbeddedLedger {
                 tracing::warn!(payments = interrupted, "Payments were interrupted; what became of them is looked up");
             }
             presence.unlock().map_err(|source| OpenError::File { path: path.into(), source })?;
+        } else {
+            tracing::warn!(
+                ledger = %path.display(),
+                "Another process uses this payment ledger; it is for one gateway, but for the moments of a hand-over"
+            );
         }
         presence.lock_shared().map_err(|source| OpenError::File { path: path.into(), source })?;
         let files = Arc::new(Files::opened(location, database, sync)?);
