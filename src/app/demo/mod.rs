@@ -30,6 +30,7 @@ use self::services::{Shop, Side};
 use self::traffic::Shopper;
 use self::workspace::Workspace;
 use super::cli::DemoArgs;
+use super::output;
 use super::serve::{self, Gateway};
 use crate::auth::{self, SigningKey};
 use crate::clock::Timestamp;
@@ -79,14 +80,14 @@ async fn demonstrate(args: DemoArgs) -> anyhow::Result<()> {
         token: token(&key, "member-7", &[])?,
         staff_token: token(&key, "member-42", &["staff"])?,
     };
-    print!("{guide}");
+    output::print(&guide.to_string())?;
 
     let shoppers = (1..=40).map(|id| token(&key, &format!("member-{id}"), &[]).map(|token| Shopper { token }));
     let shoppers = shoppers.collect::<anyhow::Result<Vec<_>>>()?;
     let traffic = (!args.no_traffic).then(|| traffic::start(address, &shoppers, &run));
 
     stop.wanted().await;
-    println!("\nThe demo ends.");
+    let _ = output::print("\nThe demo ends.\n"); // nobody may read it any more
     drop(traffic);
     tokio::select! {
         () = gateway.shutdown() => {}
